@@ -1,0 +1,157 @@
+//! Flags, environment variables, `windtunnel.toml` and defaults, resolved once into one [`Config`].
+//!
+//! Promise: an unknown key is an error that names the key, its file and line; after [`Config`] there are no
+//! "not given" values. The only room that reads the process's environment.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::id::{AccountId, EnvironmentName, Region};
+
+/// Everything a running windtunnel was told, resolved.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The project's folder, absolute.
+    pub project: PathBuf,
+    /// `.windtunnel` in the project.
+    pub state: PathBuf,
+    /// Where interpreter environments and database templates are kept, shared by all projects of this user.
+    pub cache: PathBuf,
+    /// Where the project keeps its DAGs, plugins, requirements and startup script.
+    pub layout: Layout,
+    /// The project's own environment; `None` with `--no-airflow`.
+    pub environment: Option<EnvironmentSettings>,
+    pub runtime: RuntimeKind,
+    /// How long a change may wait before Airflow is told: zero here, 30 s on MWAA.
+    pub sync_interval: std::time::Duration,
+    pub region: Region,
+    pub account: AccountId,
+    pub auth: Auth,
+    pub durability: Durability,
+    pub addresses: Addresses,
+    /// Never empty. The first one is what `windtunnel env` exports.
+    pub identities: Vec<Identity>,
+}
+
+/// The folders and files of a project, whatever layout it follows (`product.md`, "Project layout").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// What the layout is called, for people: `windtunnel`, `aws-mwaa-local-runner`, `Astro CLI`.
+    pub name: &'static str,
+    /// Absolute. May not exist yet.
+    pub dags: PathBuf,
+    pub plugins: Option<Plugins>,
+    pub requirements: Option<PathBuf>,
+    pub startup_script: Option<PathBuf>,
+    /// `.env`: variables for the components.
+    pub dotenv: Option<PathBuf>,
+}
+
+/// Plugins as a folder, zipped for MWAA, or as a finished archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plugins {
+    Folder(PathBuf),
+    Archive(PathBuf),
+}
+
+/// The `[environment]` of `windtunnel.toml`: CreateEnvironment's own member names, with MWAA's defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentSettings {
+    pub name: EnvironmentName,
+    pub airflow_version: String,
+    pub environment_class: String,
+    pub min_workers: u32,
+    pub max_workers: u32,
+    pub airflow_configuration_options: BTreeMap<String, String>,
+    /// Where in the bucket the DAGs lie. Default `dags`.
+    pub dag_s3_path: String,
+    /// Default: `windtunnel-ENVIRONMENT-ACCOUNT`, lower-cased, made a valid bucket name.
+    pub bucket: crate::id::BucketName,
+    pub weekly_maintenance_window_start: String,
+    pub webserver_access_mode: String,
+    pub execution_role_arn: String,
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What a power cut may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Survives the end of the process at any moment; a power cut may cost the last moments.
+    Process,
+    /// Survives a power cut: every commit is on the disk before it is answered.
+    Power,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeKind {
+    Auto,
+    Docker,
+    Process,
+}
+
+/// What happens to a request signed with an access key that we did not issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// It is taken for the default identity.
+    Lenient,
+    /// It is refused. Forced when an address is not loopback.
+    Strict,
+}
+
+/// Where we listen. Port 0 means any free port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    pub aws: SocketAddr,
+    pub console: SocketAddr,
+    pub web: SocketAddr,
+}
+
+/// Someone with an access key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    /// For example `arn:aws:iam::123456789012:user/alice`.
+    pub arn: String,
+    /// S3's canonical user id.
+    pub canonical_id: String,
+    pub display_name: String,
+    pub airflow_role: AirflowRole,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity")
+            .field("access_key_id", &self.access_key_id)
+            .field("arn", &self.arn)
+            .field("airflow_role", &self.airflow_role)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The Airflow role that an identity's tokens get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AirflowRole {
+    Admin,
+    Op,
+    User,
+    Viewer,
+    Public,
+    /// No Airflow role granted in IAM.
+    None,
+}
+
+impl AirflowRole {
+    /// The role's name in Airflow; `None` where IAM grants none.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            AirflowRole::Admin => Some("Admin"),
+            AirflowRole::Op => Some("Op"),
+            AirflowRole::User => Some("User"),
+            AirflowRole::Viewer => Some("Viewer"),
+            AirflowRole::Public => Some("Public"),
+            AirflowRole::None => None,
+        }
+    }
+}

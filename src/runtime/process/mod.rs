@@ -1,0 +1,1 @@
+//! Components as supervised child processes, forked from one warm interpreter per environment.
