@@ -38,3 +38,6 @@ pub const STARTUP_SCRIPT_MAX_SECONDS: u64 = 295;
 
 /// What plugins.zip may unpack to: more is taken for a zip bomb. MWAA's containers have 20 GB of disk in all.
 pub const PLUGINS_MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// The longest life of a presigned request: seven days (S3 API reference, "Authenticating requests: query parameters").
+pub const PRESIGNED_MAX_SECONDS: i64 = 604_800;
