@@ -41,3 +41,15 @@ pub const PLUGINS_MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
 /// The longest life of a presigned request: seven days (S3 API reference, "Authenticating requests: query parameters").
 pub const PRESIGNED_MAX_SECONDS: i64 = 604_800;
+
+/// A scan happens this often, in seconds, where the system cannot notify us of changes.
+pub const SCAN_UNWATCHED_SECONDS: u64 = 2;
+
+/// The largest file that is mirrored from the project's folder: it passes through memory whole.
+pub const MIRROR_FILE_MAX_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Objects that the mirror writes at once: enough to keep the disk busy during a first scan.
+pub const MIRROR_PUTS_AT_ONCE: usize = 8;
+
+/// The coarsest step of a file system's time stamps (FAT: 2 s), with room to spare.
+pub const MTIME_GRAIN_MS: i64 = 3_000;
