@@ -53,3 +53,30 @@ pub const MIRROR_PUTS_AT_ONCE: usize = 8;
 
 /// The coarsest step of a file system's time stamps (FAT: 2 s), with room to spare.
 pub const MTIME_GRAIN_MS: i64 = 3_000;
+/// Requests that wait for one environment's driver. It answers at once, so this is only ever a burst; a sender
+/// beyond it waits.
+pub const ENVIRONMENT_ASKS_MAX: usize = 64;
+
+/// Words of launches kept for a listener that is slow to read them; it misses the oldest ones beyond.
+pub const LAUNCH_REPORTS_KEPT: usize = 1_024;
+
+/// How long components have to stop before they are stopped by force: celery hands back what it has not begun.
+pub const STOP_GRACE_SECONDS: u64 = 10;
+
+/// How long a driver waits before it tries to write a fact to disk again: the disk may have room by then.
+pub const PERSIST_RETRY_SECONDS: u64 = 1;
+
+/// A CLI-endpoint body is one command line. A variable's value may be long; MWAA's own limit is not published.
+pub const CLI_BODY_MAX_BYTES: usize = 1024 * 1024;
+
+/// A login form carries one token.
+pub const LOGIN_BODY_MAX_BYTES: usize = 16 * 1024;
+
+/// Environments in a page of ListEnvironments, and the default (MWAA API reference).
+pub const ENVIRONMENTS_PAGE_MAX: u32 = 25;
+
+/// The longest `LastUpdate.Error.ErrorMessage` (MWAA API reference, UpdateError).
+pub const ERROR_MESSAGE_MAX_CHARACTERS: usize = 1_024;
+
+/// The longest Airflow user name; MWAA hashes longer ones (MWAA API reference, AirflowIdentity).
+pub const AIRFLOW_IDENTITY_MAX_CHARACTERS: usize = 64;
