@@ -38,3 +38,15 @@ pub const STARTUP_SCRIPT_MAX_SECONDS: u64 = 295;
 
 /// What plugins.zip may unpack to: more is taken for a zip bomb. MWAA's containers have 20 GB of disk in all.
 pub const PLUGINS_MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Requests to the console's API are a command line, at most.
+pub const CONSOLE_BODY_MAX_BYTES: usize = 1024 * 1024;
+
+/// How long `windtunnel airflow -- …` may run: the person who waits can stop it; an hour ends what nobody waits for.
+pub const CONSOLE_COMMAND_SECONDS: u64 = 60 * 60;
+
+/// Events that a reader of the console's stream is sent at once.
+pub const EVENTS_BATCH: u32 = 500;
+
+/// A quiet event stream says something this often, so that both sides notice when the other has gone.
+pub const EVENTS_KEEPALIVE_SECONDS: u64 = 15;

@@ -28,7 +28,7 @@ pub(super) fn of_flags(flags: &Flags) -> File {
             account_id: flags.account_id.clone(),
             auth: flags.auth,
         },
-        s3: S3Table { durability: flags.durability },
+        s3: S3Table { default_object_ownership: None, durability: flags.durability },
         addresses: AddressesTable {
             aws: flags.aws_addr,
             console: flags.console_addr,
@@ -52,7 +52,13 @@ impl File {
                 account_id: self.aws.account_id.or(under.aws.account_id),
                 auth: self.aws.auth.or(under.aws.auth),
             },
-            s3: S3Table { durability: self.s3.durability.or(under.s3.durability) },
+            s3: S3Table {
+                default_object_ownership: self
+                    .s3
+                    .default_object_ownership
+                    .or(under.s3.default_object_ownership),
+                durability: self.s3.durability.or(under.s3.durability),
+            },
             addresses: AddressesTable {
                 aws: self.addresses.aws.or(under.addresses.aws),
                 console: self.addresses.console.or(under.addresses.console),

@@ -8,7 +8,6 @@ pub mod error;
 mod file;
 pub mod flags;
 mod identity;
-pub mod instance;
 mod layer;
 pub mod layout;
 pub mod machine;
