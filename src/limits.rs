@@ -80,3 +80,14 @@ pub const ERROR_MESSAGE_MAX_CHARACTERS: usize = 1_024;
 
 /// The longest Airflow user name; MWAA hashes longer ones (MWAA API reference, AirflowIdentity).
 pub const AIRFLOW_IDENTITY_MAX_CHARACTERS: usize = 64;
+/// Requests to the console's API are a command line, at most.
+pub const CONSOLE_BODY_MAX_BYTES: usize = 1024 * 1024;
+
+/// How long `windtunnel airflow -- …` may run: the person who waits can stop it; an hour ends what nobody waits for.
+pub const CONSOLE_COMMAND_SECONDS: u64 = 60 * 60;
+
+/// Events that a reader of the console's stream is sent at once.
+pub const EVENTS_BATCH: u32 = 500;
+
+/// A quiet event stream says something this often, so that both sides notice when the other has gone.
+pub const EVENTS_KEEPALIVE_SECONDS: u64 = 15;
