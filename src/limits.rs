@@ -91,3 +91,35 @@ pub const EVENTS_BATCH: u32 = 500;
 
 /// A quiet event stream says something this often, so that both sides notice when the other has gone.
 pub const EVENTS_KEEPALIVE_SECONDS: u64 = 15;
+/// Objects up to this size lie in their row of the index: one write and no file for a typical DAG or log line.
+pub const INLINE_MAX_BYTES: usize = 16 * 1024;
+
+/// Object bytes are written to and read from files in batches of this size: fewer hops between threads.
+pub const BLOB_BATCH_BYTES: usize = 512 * 1024;
+
+/// Keys, versions, parts, uploads or buckets on one page of a listing (S3 API reference, `MaxKeys`).
+pub const LIST_PAGE_MAX: usize = 1000;
+
+/// Part numbers of a multipart upload run from 1 to this (S3 user guide, "Multipart upload limits").
+pub const PARTS_MAX: u16 = 10_000;
+
+/// Every part but the last is at least this large when an upload is completed (the same page).
+pub const PART_MIN_BYTES: u64 = 5 * 1024 * 1024;
+
+/// A single put or copy (S3 user guide, "Uploading objects").
+pub const OBJECT_PUT_MAX_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// Names and values of `x-amz-meta-*` together (S3 user guide, "Working with object metadata").
+pub const USER_METADATA_MAX_BYTES: usize = 2 * 1024;
+
+/// XML bodies of S3 requests: 1,000 keys of 1,024 bytes, or 10,000 parts, with room for their tags.
+pub const S3_XML_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Objects in one DeleteObjects request (S3 API reference).
+pub const DELETE_OBJECTS_MAX: usize = 1000;
+
+/// A chunk's head or a trailer line of an `aws-chunked` body: the signed ones are about 90 bytes.
+pub const CHUNK_LINE_MAX_BYTES: usize = 4 * 1024;
+
+/// How long a completed upload's answer is kept for a client that asks again, in milliseconds: a day.
+pub const COMPLETED_UPLOAD_LIFE_MS: i64 = 24 * 60 * 60 * 1000;
