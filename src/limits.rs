@@ -53,3 +53,12 @@ pub const MIRROR_PUTS_AT_ONCE: usize = 8;
 
 /// The coarsest step of a file system's time stamps (FAT: 2 s), with room to spare.
 pub const MTIME_GRAIN_MS: i64 = 3_000;
+
+/// Readings of dag files that run at once: two, so that a slow import does not hold up a quick one.
+pub const PARSES_AT_ONCE: usize = 2;
+
+/// How often Airflow is asked to read a file before its own scan is left to do it.
+pub const PARSE_ATTEMPTS_MAX: u32 = 3;
+
+/// Pause, in seconds, before a delivery that failed (a full disk) is tried again.
+pub const DELIVERY_RETRY_SECONDS: u64 = 2;
