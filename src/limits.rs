@@ -123,3 +123,12 @@ pub const CHUNK_LINE_MAX_BYTES: usize = 4 * 1024;
 
 /// How long a completed upload's answer is kept for a client that asks again, in milliseconds: a day.
 pub const COMPLETED_UPLOAD_LIFE_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Readings of dag files that run at once: two, so that a slow import does not hold up a quick one.
+pub const PARSES_AT_ONCE: usize = 2;
+
+/// How often Airflow is asked to read a file before its own scan is left to do it.
+pub const PARSE_ATTEMPTS_MAX: u32 = 3;
+
+/// Pause, in seconds, before a delivery that failed (a full disk) is tried again.
+pub const DELIVERY_RETRY_SECONDS: u64 = 2;
