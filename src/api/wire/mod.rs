@@ -1,5 +1,7 @@
 //! AWS's protocols by name, shared by the `api` rooms, and who is calling.
 
+pub mod rest_json;
+
 use std::net::SocketAddr;
 
 use axum::body::Body;
