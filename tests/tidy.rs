@@ -82,7 +82,10 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 fn text(path: &Path) -> String {
     // Pictures and archives have no lines to judge.
-    fs::read(top().join(path)).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+    fs::read(top().join(path))
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .unwrap_or_default()
 }
 
 fn is(path: &Path, extension: &str) -> bool {
@@ -94,7 +97,8 @@ fn sources() -> Vec<(String, String)> {
         .into_iter()
         .filter(|path| is(path, "rs"))
         .map(|path| {
-            let name = path.strip_prefix("src").expect("listed below src").to_string_lossy().into_owned();
+            let name =
+                path.strip_prefix("src").expect("listed below src").to_string_lossy().into_owned();
             let text = text(&path);
             (name, text)
         })
@@ -151,7 +155,10 @@ fn a_room_uses_lower_floors_only() {
     for (file, text) in sources() {
         let room = room_of(&file);
         let Some(here) = floor(room) else {
-            assert!(matches!(room, "main" | "lib"), "src/{file}: `{room}` stands on no floor; give it one");
+            assert!(
+                matches!(room, "main" | "lib"),
+                "src/{file}: `{room}` stands on no floor; give it one"
+            );
             continue;
         };
         for used in uses(&code(&text)) {
@@ -163,7 +170,8 @@ fn a_room_uses_lower_floors_only() {
                 && there == "api"
                 && !matches!(inner, "" | "wire")
                 && inner != own_api;
-            let fine = !neighbour && (there == room || floor(there).is_none_or(|there| there < here));
+            let fine =
+                !neighbour && (there == room || floor(there).is_none_or(|there| there < here));
             if !fine {
                 broken.push(format!("src/{file}: {room} must not use {used}"));
             }
@@ -190,9 +198,8 @@ fn an_outside_crate_is_named_in_its_home_only() {
 
 /// Whether `needle` occurs as a path of its own, and not as the end of a longer name.
 fn names_crate(code: &str, needle: &str) -> bool {
-    code.match_indices(needle).any(|(at, _)| {
-        !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
-    })
+    code.match_indices(needle)
+        .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
 }
 
 #[test]
@@ -230,7 +237,8 @@ fn warn(text: &str) {
 
 #[test]
 fn nothing_is_left_for_later_in_a_comment() {
-    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:"), concat!("to", "do!(")];
+    let marks =
+        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:"), concat!("to", "do!(")];
     let marks: Vec<&str> = marks.into_iter().chain([concat!("unimple", "mented!(")]).collect();
     let mut found = Vec::new();
     let kept = ["src", "tests", "ui/src", "benches", "fixtures"].into_iter().flat_map(files);
@@ -301,7 +309,8 @@ fn the_tree_names_no_machine_and_no_registry() {
     ];
     let locks = ["Cargo.lock", "package-lock.json"];
     let mut found = Vec::new();
-    for path in files("").into_iter().filter(|path| !locks.iter().any(|lock| path.ends_with(lock))) {
+    for path in files("").into_iter().filter(|path| !locks.iter().any(|lock| path.ends_with(lock)))
+    {
         for (number, line) in text(&path).lines().enumerate() {
             if let Some(needle) = forbidden.iter().find(|needle| line.contains(**needle)) {
                 found.push(format!("{}:{} names {needle}", path.display(), number + 1));

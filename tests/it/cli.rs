@@ -14,7 +14,8 @@ fn init_writes_a_project_and_never_overwrites() {
     assert!(dags.count() > 0, "a DAG that runs");
     project.write("fresh/windtunnel.toml", "# mine\n");
     drop(finished(&mut project.command(&["init", "fresh"])));
-    let kept = fs::read_to_string(project.path("fresh/windtunnel.toml")).expect("it is still there");
+    let kept =
+        fs::read_to_string(project.path("fresh/windtunnel.toml")).expect("it is still there");
     assert_eq!(kept, "# mine\n");
 }
 
@@ -32,7 +33,9 @@ fn every_verb_explains_itself() {
 #[test]
 fn wrong_use_is_exit_code_two() {
     let project = Project::empty("wrong");
-    for args in [&["fly"][..], &["up", "--no-such-flag"], &["status", "--jsn"], &["env", "--shell", "tcl"]] {
+    for args in
+        [&["fly"][..], &["up", "--no-such-flag"], &["status", "--jsn"], &["env", "--shell", "tcl"]]
+    {
         let output = finished(&mut project.command(args));
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", told(&output));
     }
@@ -54,7 +57,8 @@ fn the_exports_work_in_a_shell_and_from_any_folder_below() {
     fs::create_dir_all(project.path("dags/deep")).expect("it is ours");
     let up = project.up_without_airflow();
     up.aws(&["s3", "mb", "s3://seen-from-the-shell"]);
-    let script = format!("cd dags/deep && eval \"$({} env)\" && aws s3 ls", crate::support::binary());
+    let script =
+        format!("cd dags/deep && eval \"$({} env)\" && aws s3 ls", crate::support::binary());
     let mut shell = up.tool("bash");
     for name in up.variables().keys() {
         shell.env_remove(name);
@@ -98,7 +102,14 @@ fn status_down_and_a_second_up() {
 fn up_says_which_runtime_it_chose_in_plain_lines() {
     let project = Project::empty("plain");
     let mut command = project.command(&["up", "--no-airflow"]);
-    command.args(["--aws-addr", "127.0.0.1:0", "--console-addr", "127.0.0.1:0", "--web-addr", "127.0.0.1:0"]);
+    command.args([
+        "--aws-addr",
+        "127.0.0.1:0",
+        "--console-addr",
+        "127.0.0.1:0",
+        "--web-addr",
+        "127.0.0.1:0",
+    ]);
     let up = crate::support::Windtunnel::start(&project, &mut command);
     up.wait_words(SOON, &["http://127.0.0.1:"]);
     let (status, said) = up.stop();
@@ -122,10 +133,19 @@ fn every_save_is_mirrored_without_airflow_too() {
     let project = Project::small("mirror");
     let up = project.up_without_airflow();
     let listed = |prefix: &str| {
-        let args = ["s3api", "list-object-versions", "--bucket", "windtunnel-mirror-123456789012", "--prefix", prefix];
+        let args = [
+            "s3api",
+            "list-object-versions",
+            "--bucket",
+            "windtunnel-mirror-123456789012",
+            "--prefix",
+            prefix,
+        ];
         up.aws_json(&args)["Versions"].as_array().map_or(0, Vec::len)
     };
     assert_eq!(listed("dags/small.py"), 1);
     project.write("dags/small.py", "# changed\n");
-    crate::support::wait_for("the second version", SOON, || (listed("dags/small.py") == 2).then_some(()));
+    crate::support::wait_for("the second version", SOON, || {
+        (listed("dags/small.py") == 2).then_some(())
+    });
 }

@@ -52,7 +52,8 @@ fn kill_nine_while_a_dag_runs_loses_nothing() {
     let (run, pid) = (started["run"].as_str().expect("a run id"), started["pid"].clone());
     assert!(alive(&pid), "the task runs");
     up.python("sqs.py", &["fill", "kept", "25"]);
-    let before = up.aws(&["s3api", "list-object-versions", "--bucket", "windtunnel-crash-123456789012"]);
+    let before =
+        up.aws(&["s3api", "list-object-versions", "--bucket", "windtunnel-crash-123456789012"]);
     assert!(before.contains("dags/long.py"), "{before}");
 
     up.kill_nine();
@@ -61,7 +62,8 @@ fn kill_nine_while_a_dag_runs_loses_nothing() {
 
     let up = project.up_with_airflow();
     figure("up after kill -9 to AVAILABLE", &format!("{:.2} s", up.began.elapsed().as_secs_f64()));
-    let after = up.aws(&["s3api", "list-object-versions", "--bucket", "windtunnel-crash-123456789012"]);
+    let after =
+        up.aws(&["s3api", "list-object-versions", "--bucket", "windtunnel-crash-123456789012"]);
     assert_eq!(before, after, "versions are what they were");
     up.python("sqs.py", &["kept", "kept", "25"]);
     up.python("journey.py", &["end_long", "crash", run]);

@@ -27,7 +27,8 @@ fn refused_with(up: &Windtunnel<'_>, keys: (&str, &str), args: &[&str]) -> Optio
     (!output.status.success()).then(|| told(&output))
 }
 
-const CALLS: [&[&str]; 3] = [&["s3", "ls"], &["sqs", "list-queues"], &["mwaa", "list-environments"]];
+const CALLS: [&[&str]; 3] =
+    [&["s3", "ls"], &["sqs", "list-queues"], &["mwaa", "list-environments"]];
 
 #[test]
 fn a_wrong_secret_of_a_known_key_is_refused() {

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::support::{
-    Project, SOON, Steps, Windtunnel, airflow_turn, done, figure, finished, repository, told, wait_for,
+    Project, SOON, Steps, Windtunnel, airflow_turn, done, figure, finished, repository, told,
+    wait_for,
 };
 
 /// The sample project's environment and bucket, as its `windtunnel.toml` names them.
@@ -31,7 +32,8 @@ fn a_project_is_developed_on_real_airflow() {
     let mut steps = Steps::default();
     the_aws_cli_works_unmodified(&mut steps, &up);
     published_samples_trigger_dags(&mut steps, &up);
-    dags_are_saved_broken_and_mended(&mut steps, &up);
+    dags_are_saved_and_kept(&mut steps, &up);
+    dags_are_broken_and_mended(&mut steps, &up);
     the_web_server_is_mwaas(&mut steps, &up);
     mistakes_while_it_runs(&mut steps, &up);
     steps.step("all of it fits into the promised memory", || memory(&project));
@@ -102,7 +104,10 @@ fn published_samples_trigger_dags(steps: &mut Steps, up: &Windtunnel<'_>) {
     });
     steps.step("variables are imported with one token", || {
         up.project.write("variables.json", r#"{"one": "1", "two": "2"}"#);
-        up.python("samples/variables_import.py", &["-e", NAME, "-r", "us-east-1", "-v", "variables.json"]);
+        up.python(
+            "samples/variables_import.py",
+            &["-e", NAME, "-r", "us-east-1", "-v", "variables.json"],
+        );
         let got = up.project.run(&["airflow", "--", "variables", "get", "two"]);
         assert!(got.trim().ends_with('2'), "{got}");
     });
@@ -153,7 +158,7 @@ fn import_errors(up: &Windtunnel<'_>) -> Vec<Value> {
     status["environments"][0]["import_errors"].as_array().expect("status has them").clone()
 }
 
-fn dags_are_saved_broken_and_mended(steps: &mut Steps, up: &Windtunnel<'_>) {
+fn dags_are_saved_and_kept(steps: &mut Steps, up: &Windtunnel<'_>) {
     let dags = up.project.path("dags");
     let dags = dags.to_str().expect("a temporary path is plain text");
     steps.step("a saved DAG is visible over REST at once", || {
@@ -161,41 +166,24 @@ fn dags_are_saved_broken_and_mended(steps: &mut Steps, up: &Windtunnel<'_>) {
     });
     steps.step("every save is a version", || {
         up.python("journey.py", &["versions", BUCKET, "dags/saved.py", "10"]);
-        let prefix = ["s3api", "list-object-versions", "--bucket", BUCKET, "--prefix", "dags/saved.py"];
+        let prefix =
+            ["s3api", "list-object-versions", "--bucket", BUCKET, "--prefix", "dags/saved.py"];
         let listed = up.aws_json(&prefix);
         let versions = listed["Versions"].as_array().expect("there are versions");
         let oldest = versions.last().expect("at least ten")["VersionId"].as_str().expect("an id");
-        let get = ["s3api", "get-object", "--bucket", BUCKET, "--key", "dags/saved.py", "--version-id", oldest];
+        let get = [
+            "s3api",
+            "get-object",
+            "--bucket",
+            BUCKET,
+            "--key",
+            "dags/saved.py",
+            "--version-id",
+            oldest,
+        ];
         up.aws(&[&get[..], &["old.py"]].concat());
         let old = fs::read_to_string(up.project.path("old.py")).expect("the CLI wrote it");
         assert!(old.contains("save-0"), "{old}");
-    });
-    steps.step("a DAG that does not import is told with file and line", || {
-        up.project.write("dags/broken.py", BROKEN);
-        let told = wait_for("status tells the import error", SOON, || {
-            import_errors(up).into_iter().find(|error| error["message"].as_str().is_some())
-        });
-        assert!(told["file"].as_str().is_some_and(|file| file.ends_with("broken.py")), "{told}");
-        assert_eq!(told["line"], 4, "{told}");
-        assert!(told["message"].as_str().is_some_and(|text| text.contains("undefined_name")), "{told}");
-        up.wait_words(SOON, &["broken.py", "undefined_name"]);
-        up.python("journey.py", &["import_errors", NAME, "1"]);
-    });
-    steps.step("a broken DAG disturbs nothing", || {
-        up.python("journey.py", &["still_saves", NAME, dags]);
-        up.python("journey.py", &["runs", NAME, "hello_taskflow"]);
-    });
-    steps.step("a DAG that ends its interpreter or never ends disturbs nothing", || {
-        up.project.write("dags/exits.py", "import os\nos._exit(3)\n");
-        up.project.write("dags/kills.py", "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n");
-        up.python("journey.py", &["still_saves", NAME, dags]);
-        fs::remove_file(up.project.path("dags/exits.py")).expect("it was written");
-        fs::remove_file(up.project.path("dags/kills.py")).expect("it was written");
-    });
-    steps.step("a mended DAG is no longer told", || {
-        up.project.write("dags/broken.py", "from airflow import DAG\n");
-        wait_for("no import error is left", SOON, || import_errors(up).is_empty().then_some(()));
-        up.python("journey.py", &["import_errors", NAME, "0"]);
     });
     steps.step("aws s3 cp has the effect of saving", || {
         let source = crate::support::SMALL_DAG
@@ -216,6 +204,42 @@ fn dags_are_saved_broken_and_mended(steps: &mut Steps, up: &Windtunnel<'_>) {
         up.python("journey.py", &["removed", NAME, "saved"]);
         up.aws(&["s3", "rm", &format!("s3://{BUCKET}/dags/uploaded.py")]);
         up.python("journey.py", &["removed", NAME, "uploaded"]);
+    });
+}
+
+fn dags_are_broken_and_mended(steps: &mut Steps, up: &Windtunnel<'_>) {
+    let dags = up.project.path("dags");
+    let dags = dags.to_str().expect("a temporary path is plain text");
+    steps.step("a DAG that does not import is told with file and line", || {
+        up.project.write("dags/broken.py", BROKEN);
+        let told = wait_for("status tells the import error", SOON, || {
+            import_errors(up).into_iter().find(|error| error["message"].as_str().is_some())
+        });
+        assert!(told["file"].as_str().is_some_and(|file| file.ends_with("broken.py")), "{told}");
+        assert_eq!(told["line"], 4, "{told}");
+        assert!(
+            told["message"].as_str().is_some_and(|text| text.contains("undefined_name")),
+            "{told}"
+        );
+        up.wait_words(SOON, &["broken.py", "undefined_name"]);
+        up.python("journey.py", &["import_errors", NAME, "1"]);
+    });
+    steps.step("a broken DAG disturbs nothing", || {
+        up.python("journey.py", &["still_saves", NAME, dags]);
+        up.python("journey.py", &["runs", NAME, "hello_taskflow"]);
+    });
+    steps.step("a DAG that ends its interpreter or never ends disturbs nothing", || {
+        up.project.write("dags/exits.py", "import os\nos._exit(3)\n");
+        up.project
+            .write("dags/kills.py", "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n");
+        up.python("journey.py", &["still_saves", NAME, dags]);
+        fs::remove_file(up.project.path("dags/exits.py")).expect("it was written");
+        fs::remove_file(up.project.path("dags/kills.py")).expect("it was written");
+    });
+    steps.step("a mended DAG is no longer told", || {
+        up.project.write("dags/broken.py", "from airflow import DAG\n");
+        wait_for("no import error is left", SOON, || import_errors(up).is_empty().then_some(()));
+        up.python("journey.py", &["import_errors", NAME, "0"]);
     });
 }
 
@@ -244,7 +268,11 @@ fn mistakes_while_it_runs(steps: &mut Steps, up: &Windtunnel<'_>) {
     steps.step("a component that dies is started again", || {
         let triggerer = |status: &Value| {
             let components = status["environments"][0]["components"].as_array().expect("they run");
-            components.iter().find(|one| one["name"] == "triggerer").expect("it is one of them").clone()
+            components
+                .iter()
+                .find(|one| one["name"] == "triggerer")
+                .expect("it is one of them")
+                .clone()
         };
         let before = triggerer(&up.status());
         let pid = i32::try_from(before["pid"].as_i64().expect("it has a pid")).expect("a pid fits");
@@ -276,7 +304,11 @@ fn memory(project: &Project) {
             .lines()
             .find_map(|row| row.strip_prefix("Pss:")?.split_whitespace().next()?.parse().ok())
             .unwrap_or(0);
-        println!("memory: {:>4} MB  {}", kilobytes / 1024, line.chars().take(100).collect::<String>());
+        println!(
+            "memory: {:>4} MB  {}",
+            kilobytes / 1024,
+            line.chars().take(100).collect::<String>()
+        );
         all += kilobytes / 1024;
     }
     figure("proportional set size of everything", &format!("{all} MB"));
@@ -287,10 +319,16 @@ fn memory(project: &Project) {
 fn the_second_start(project: &Project) {
     let began = epoch();
     let up = project.up_with_airflow();
-    figure("up to AVAILABLE, the same project again", &format!("{:.2} s", up.began.elapsed().as_secs_f64()));
+    figure(
+        "up to AVAILABLE, the same project again",
+        &format!("{:.2} s", up.began.elapsed().as_secs_f64()),
+    );
     up.python("journey.py", &["first_dag", NAME, "hello_taskflow", &began]);
     assert!(up.began.elapsed() < Duration::from_secs(30), "everything is cached");
-    assert_eq!(up.aws_json(&["mwaa", "list-environments"])["Environments"], serde_json::json!([NAME]));
+    assert_eq!(
+        up.aws_json(&["mwaa", "list-environments"])["Environments"],
+        serde_json::json!([NAME])
+    );
     let got = project.run(&["airflow", "--", "variables", "get", "two"]);
     assert!(got.trim().ends_with('2'), "Airflow's database is kept: {got}");
     up.python("journey.py", &["runs", NAME, "hello_taskflow"]);

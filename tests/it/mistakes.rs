@@ -8,7 +8,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use crate::support::{
-    FIRST_AIRFLOW, Project, SOON, Windtunnel, airflow_turn, finished, is_root, skipped, told, wait_for,
+    FIRST_AIRFLOW, Project, SOON, Windtunnel, airflow_turn, finished, is_root, skipped, told,
+    wait_for,
 };
 
 /// Checks the form that every error has, and gives its text.
@@ -120,7 +121,9 @@ fn unplug(command: &mut Command) {
     for name in ["UV_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_INDEX_URL"] {
         command.env(name, nowhere);
     }
-    for name in ["UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"] {
+    for name in
+        ["UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"]
+    {
         command.env_remove(name);
     }
     // Both proxies lead nowhere too, for what is fetched from elsewhere than an index.
@@ -136,7 +139,9 @@ fn no_network_on_the_first_start() {
     let mut command = project.up_command(&[]);
     unplug(&mut command);
     command.env("HOME", project.root()).env("XDG_CACHE_HOME", project.path("home-cache"));
-    command.env("UV_CACHE_DIR", project.path("uv-cache")).env("PIP_CACHE_DIR", project.path("pip-cache"));
+    command
+        .env("UV_CACHE_DIR", project.path("uv-cache"))
+        .env("PIP_CACHE_DIR", project.path("pip-cache"));
     command.env("WINDTUNNEL_CACHE_DIR", project.path("cache"));
     fails(&project, &mut command, &["network"]);
 }
@@ -202,7 +207,8 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let place = self.0.clone();
-        let unmounted = || Command::new("umount").arg(&place).output().ok()?.status.success().then_some(());
+        let unmounted =
+            || Command::new("umount").arg(&place).output().ok()?.status.success().then_some(());
         wait_for("the small disk is free", SOON, unmounted);
     }
 }
@@ -211,7 +217,8 @@ impl Drop for SmallDisk {
 fn a_full_disk_at_the_start() {
     let _turn = airflow_turn();
     let project = Project::small("full");
-    let Some(_disk) = SmallDisk::mount(&project.path(".windtunnel"), 24, "a full disk at the start")
+    let Some(_disk) =
+        SmallDisk::mount(&project.path(".windtunnel"), 24, "a full disk at the start")
     else {
         return;
     };

@@ -16,13 +16,13 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// A start without Airflow is a matter of milliseconds; a loaded machine may take its time.
-pub(crate) const START: Duration = Duration::from_secs(60);
+pub(crate) const START: Duration = Duration::from_mins(1);
 /// A first start installs Airflow.
-pub(crate) const FIRST_AIRFLOW: Duration = Duration::from_secs(1200);
+pub(crate) const FIRST_AIRFLOW: Duration = Duration::from_mins(20);
 /// Everything else that a test waits for.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
-/// A clean stop: Airflow's components get their grace, PostgreSQL its checkpoint.
-pub(crate) const STOP: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
+/// A clean stop: Airflow's components get their grace, the database its checkpoint.
+pub(crate) const STOP: Duration = Duration::from_mins(1);
 
 /// Looks until `probe` finds something. The only sleep of these tests.
 fn look<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
@@ -69,7 +69,7 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Whether every user may walk to `path`: as root, PostgreSQL runs as somebody else.
+/// Whether every user may walk to `path`: as root, the database runs as somebody else.
 fn open_to_all(path: &Path) -> bool {
     path.ancestors().all(|folder| {
         fs::metadata(folder).map_or(true, |meta| meta.permissions().mode() & 0o001 != 0)
@@ -152,6 +152,7 @@ pub(crate) fn told(output: &Output) -> String {
 /// A project in a folder of its own, removed with everything that still runs out of it.
 #[derive(Debug)]
 pub(crate) struct Project {
+    #[expect(dead_code, reason = "removes the folder when dropped")]
     folder: tempfile::TempDir,
     root: PathBuf,
 }
@@ -219,7 +220,10 @@ impl Project {
         command.args(args).current_dir(&self.root);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            if name.starts_with("WINDTUNNEL_") || name.starts_with("AWS_") || name == "PYTHONDONTWRITEBYTECODE" {
+            if name.starts_with("WINDTUNNEL_")
+                || name.starts_with("AWS_")
+                || name == "PYTHONDONTWRITEBYTECODE"
+            {
                 command.env_remove(name.as_ref());
             }
         }
@@ -268,7 +272,9 @@ impl Project {
         let Ok(entries) = fs::read_dir("/proc") else { return found };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.bytes().all(|byte| byte.is_ascii_digit()) || name == std::process::id().to_string() {
+            if !name.bytes().all(|byte| byte.is_ascii_digit())
+                || name == std::process::id().to_string()
+            {
                 continue;
             }
             let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -305,13 +311,13 @@ impl Drop for Project {
             let pid = line.split(' ').next().and_then(|pid| pid.parse().ok());
             if let Some(pid) = pid {
                 // It may have ended meanwhile.
-                drop(kill(Pid::from_raw(pid), Signal::SIGKILL));
+                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
             }
         }
     }
 }
 
-/// A task that says where it ran, through XCom.
+/// A task that says where it ran.
 pub(crate) const SMALL_DAG: &str = r#"from datetime import datetime
 
 from airflow.decorators import dag, task
@@ -420,7 +426,12 @@ impl<'p> Windtunnel<'p> {
     }
 
     /// Waits for a JSON line for which `is` holds.
-    pub(crate) fn wait_line(&self, what: &str, limit: Duration, is: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait_line(
+        &self,
+        what: &str,
+        limit: Duration,
+        is: impl Fn(&Value) -> bool,
+    ) -> Value {
         self.transcript
             .wait(limit, |line| serde_json::from_str::<Value>(line).ok().filter(|line| is(line)))
             .unwrap_or_else(|| panic!("within {limit:?}, {what}; it said:\n{}", self.output()))
@@ -429,12 +440,18 @@ impl<'p> Windtunnel<'p> {
     /// Waits for a line of plain text that has all these words.
     pub(crate) fn wait_words(&self, limit: Duration, words: &[&str]) -> String {
         self.transcript
-            .wait(limit, |line| words.iter().all(|word| line.contains(word)).then(|| line.to_owned()))
-            .unwrap_or_else(|| panic!("no line with {words:?} in {limit:?}; it said:\n{}", self.output()))
+            .wait(limit, |line| {
+                words.iter().all(|word| line.contains(word)).then(|| line.to_owned())
+            })
+            .unwrap_or_else(|| {
+                panic!("no line with {words:?} in {limit:?}; it said:\n{}", self.output())
+            })
     }
 
     pub(crate) fn wait_available(&self) -> Duration {
-        self.wait_line("the environment is AVAILABLE", FIRST_AIRFLOW, |line| line.get("available").is_some());
+        self.wait_line("the environment is AVAILABLE", FIRST_AIRFLOW, |line| {
+            line.get("available").is_some()
+        });
         self.began.elapsed()
     }
 
@@ -486,7 +503,8 @@ impl<'p> Windtunnel<'p> {
     /// The AWS CLI's answer as JSON.
     pub(crate) fn aws_json(&self, args: &[&str]) -> Value {
         let text = self.aws(&[args, &["--output", "json"]].concat());
-        serde_json::from_str(&text).unwrap_or_else(|_| panic!("aws {args:?} printed no JSON: {text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|_| panic!("aws {args:?} printed no JSON: {text}"))
     }
 
     /// A script of `tests/clients`. Its assertions are the test; gives what it printed.
@@ -529,15 +547,16 @@ impl<'p> Windtunnel<'p> {
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a pid fits");
         // It may have ended by itself, which the wait that follows will tell.
-        drop(kill(Pid::from_raw(pid), signal));
+        kill(Pid::from_raw(pid), signal).unwrap_or(());
     }
 
     fn wait_end(&mut self, limit: Duration) -> ExitStatus {
         let transcript = self.transcript.clone();
         let child = &mut self.child;
         let status = look(limit, || child.try_wait().expect("it is our child"));
-        let status = status
-            .unwrap_or_else(|| panic!("windtunnel ends within {limit:?}; it said:\n{}", transcript.all()));
+        let status = status.unwrap_or_else(|| {
+            panic!("windtunnel ends within {limit:?}; it said:\n{}", transcript.all())
+        });
         // Until the listeners have read to the end; a surviving child may hold the streams, so not for ever.
         transcript.wait(Duration::from_secs(2), |_| None::<()>);
         status

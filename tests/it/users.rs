@@ -6,7 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{FIRST_AIRFLOW, Project, Windtunnel, airflow_turn, binary, done, figure, finished, is_root, skipped};
+use crate::support::{
+    FIRST_AIRFLOW, Project, Windtunnel, airflow_turn, binary, done, figure, finished, is_root,
+    skipped,
+};
 
 /// `nobody` everywhere that has such a user.
 const NOBODY: u32 = 65534;
@@ -73,7 +76,10 @@ fn an_ordinary_user_starts_it_for_the_first_time() {
     command.args(["--console-addr", "127.0.0.1:0", "--web-addr", "127.0.0.1:0"]);
     let up = Windtunnel::start(&project, &mut command);
     up.wait_line("it is AVAILABLE", FIRST_AIRFLOW, |line| line.get("available").is_some());
-    figure("up to AVAILABLE, nothing installed before", &format!("{:.1} s", up.began.elapsed().as_secs_f64()));
+    figure(
+        "up to AVAILABLE, nothing installed before",
+        &format!("{:.1} s", up.began.elapsed().as_secs_f64()),
+    );
     for line in project.processes() {
         let pid = line.split(' ').next().unwrap_or_default();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
