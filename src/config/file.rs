@@ -187,9 +187,9 @@ checked!(
 /// Reads `30s`, `500ms`, `2m`; a bare number means seconds.
 pub(super) fn parse_duration(given: &str) -> Result<Duration, String> {
     let digits = given.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let count: u32 = digits
-        .parse()
-        .map_err(|_| format!("`{given}` is not a duration: a number and ms, s or m, such as 30s"))?;
+    let count: u32 = digits.parse().map_err(|_| {
+        format!("`{given}` is not a duration: a number and ms, s or m, such as 30s")
+    })?;
     match &given[digits.len()..] {
         "ms" => Ok(Duration::from_millis(count.into())),
         "s" | "" => Ok(Duration::from_secs(count.into())),

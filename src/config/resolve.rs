@@ -218,13 +218,17 @@ mod tests {
             arn = \"arn:aws:iam::123456789012:user/alice\"\nairflow_role = \"Viewer\"\n";
         let config = resolved(toml, &Flags::default());
         let [alice] = config.identities.as_slice() else { panic!("one identity") };
-        assert_eq!((alice.display_name.as_str(), alice.airflow_role), ("alice", AirflowRole::Viewer));
+        assert_eq!(
+            (alice.display_name.as_str(), alice.airflow_role),
+            ("alice", AirflowRole::Viewer)
+        );
         assert_eq!(alice.canonical_id.len(), 64);
     }
 
     #[test]
     fn two_identities_cannot_have_one_key() {
-        let one = "[[identity]]\naccess_key_id = \"AKIAWINDTUNNEL000001\"\nsecret_access_key = \"s\"\n";
+        let one =
+            "[[identity]]\naccess_key_id = \"AKIAWINDTUNNEL000001\"\nsecret_access_key = \"s\"\n";
         let folder = project(&one.repeat(2));
         let error = resolve(folder.path(), &Flags::default(), &Machine::look()).unwrap_err();
         insta::assert_snapshot!(error, @"the access key AKIAWINDTUNNEL000001 is given to two identities");
