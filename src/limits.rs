@@ -66,3 +66,6 @@ pub const ERROR_MESSAGE_MAX_CHARACTERS: usize = 1_024;
 
 /// The longest Airflow user name; MWAA hashes longer ones (MWAA API reference, AirflowIdentity).
 pub const AIRFLOW_IDENTITY_MAX_CHARACTERS: usize = 64;
+
+/// Airflow's web server listens on loopback: a connection that takes this long is not coming.
+pub const UPSTREAM_CONNECT_SECONDS: u64 = 5;
