@@ -141,3 +141,6 @@ pub const LONG_POLL_MAX_MS: u64 = 19_500;
 
 /// How long a FIFO queue remembers a deduplication id (SQS developer guide, "Exactly-once processing").
 pub const DEDUPLICATION_MS: i64 = 5 * 60 * 1000;
+
+/// Airflow's web server listens on loopback: a connection that takes this long is not coming.
+pub const UPSTREAM_CONNECT_SECONDS: u64 = 5;
