@@ -1,5 +1,7 @@
 //! What Airflow is: versions, components, environment classes, permitted CLI verbs. Touches nothing.
 
+pub mod permitted;
+
 use std::fmt;
 
 /// A part of an environment that runs as a process (or container) of its own.

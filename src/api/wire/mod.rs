@@ -1,5 +1,8 @@
 //! AWS's protocols by name, shared by the `api` rooms, and who is calling.
 
+pub mod sigv4;
+pub mod rest_json;
+
 use std::net::SocketAddr;
 
 use axum::body::Body;
