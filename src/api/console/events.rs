@@ -59,11 +59,8 @@ fn asked(request: &Request) -> Option<u64> {
 fn written(events: &[Numbered]) -> Bytes {
     let mut text = String::new();
     for numbered in events {
-        let body = serde_json::json!({
-            "seq": numbered.seq,
-            "at": numbered.at.as_millis(),
-            "event": numbered.event,
-        });
+        let mut body = serde_json::to_value(&numbered.event).expect("an event is plain data");
+        body["at"] = numbered.at.as_millis().into();
         text.push_str(&format!("id: {}\ndata: {body}\n\n", numbered.seq));
     }
     text.into()
