@@ -174,7 +174,7 @@ impl Driver {
             None => {}
             Some(Effect::Launch { launch, spec }) => match state.record.web {
                 Some(web) if state.bound => {
-                    let work = self.launch(&state.record, web, launch, *spec);
+                    let work = self.launch(&state.record, web, (launch, *spec));
                     state.underway.spawn(async move { End::Fact(work.run().await) });
                 }
                 preferred => {
@@ -193,11 +193,11 @@ impl Driver {
         }
     }
 
-    fn launch(&self, record: &Record, web: SocketAddr, launch: LaunchId, spec: Spec) -> Launch {
+    fn launch(&self, record: &Record, web: SocketAddr, (id, spec): (LaunchId, Spec)) -> Launch {
         Launch {
             around: Arc::clone(&self.around),
             reports: self.reports.clone(),
-            launch,
+            id,
             spec,
             queue: record.queue.clone(),
             secrets: record.secrets.clone(),

@@ -21,7 +21,7 @@ use crate::runtime::{Artefact, Broker, LaunchError, LaunchPlan, Life, Progress, 
 pub(super) struct Launch {
     pub(super) around: Arc<Surroundings>,
     pub(super) reports: broadcast::Sender<(EnvironmentName, Report)>,
-    pub(super) launch: LaunchId,
+    pub(super) id: LaunchId,
     pub(super) spec: Spec,
     pub(super) queue: String,
     pub(super) secrets: Secrets,
@@ -31,7 +31,7 @@ pub(super) struct Launch {
 impl Launch {
     /// Stops what ran before and brings up what is described.
     pub(super) async fn run(self) -> Fact {
-        let launch = self.launch;
+        let launch = self.id;
         match self.attempt().await {
             Ok(()) => Fact::Launched(launch),
             Err(fault) => Fact::LaunchFailed(launch, fault),
@@ -75,7 +75,7 @@ impl Launch {
         let queue_url = format!("{}/{}/{queue}", aws.endpoint_url, aws.account);
         Ok(LaunchPlan {
             environment: spec.name.clone(),
-            launch: self.launch,
+            launch: self.id,
             recipe,
             class: spec.class.clone(),
             requirements: self.fetch(spec.requirements.as_ref(), "requirements.txt").await?,

@@ -39,7 +39,7 @@ use phase::Request;
 /// The tables of this room.
 pub const SCHEMA: Schema = store::SCHEMA;
 
-/// What an environment was asked to be: CreateEnvironment's members, checked.
+/// What an environment was asked to be: `CreateEnvironment`'s members, checked.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     pub name: EnvironmentName,

@@ -146,9 +146,8 @@ impl Mwaa {
             Ok(found) if !found.is_delete_marker => {
                 Ok(Some(Pinned { path: path.clone(), version: found.id }))
             }
-            Ok(_) => Err(unreadable()),
             Err(error @ (ObjectError::Disk { .. } | ObjectError::Index(_))) => Err(error.into()),
-            Err(_) => Err(unreadable()),
+            Ok(_) | Err(_) => Err(unreadable()),
         }
     }
 
