@@ -1,0 +1,25 @@
+"""Celery's settings, named by `[celery] celery_config_options`: the broker is our own SQS endpoint.
+
+WINDTUNNEL_QUEUES is a JSON object of queue names and their URLs: predefined, so that Celery neither lists
+nor creates queues. The queue itself has the visibility timeout of 43,200 s; kombu never sends one.
+"""
+
+import copy
+import json
+import os
+
+from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+
+CELERY_CONFIG = copy.deepcopy(DEFAULT_CELERY_CONFIG)
+CELERY_CONFIG["broker_transport_options"] = {
+    **CELERY_CONFIG["broker_transport_options"],
+    "predefined_queues": {name: {"url": url} for name, url in json.loads(os.environ["WINDTUNNEL_QUEUES"]).items()},
+    "is_secure": False,
+    "region": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
+    "visibility_timeout": 43200,
+    # An arrival ends a long poll at once, so neither number is a delay.
+    "wait_time_seconds": 10,
+    "polling_interval": 0.1,
+}
+# MWAA's own: a database proxy may close idle connections.
+CELERY_CONFIG["database_engine_options"] = {"pool_pre_ping": True, "pool_recycle": 1200}

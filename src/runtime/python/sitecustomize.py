@@ -1,0 +1,20 @@
+"""Imported by every interpreter at its start, so cheap: one import, one wrapped function.
+
+Names under `.localhost` are the loopback address (RFC 6761, 6.3). The C library resolves only `localhost`
+itself, and older AWS SDKs ask for `api.localhost` and `env.localhost`.
+"""
+
+import _socket
+
+_lookup = _socket.getaddrinfo
+
+
+def getaddrinfo(host, *args, **kwargs):
+    """What `socket.getaddrinfo` calls; for names under `.localhost` as if `localhost` had been asked for."""
+    name = host.decode("ascii", "replace") if isinstance(host, (bytes, bytearray)) else host
+    if isinstance(name, str) and name.rstrip(".").lower().endswith(".localhost"):
+        host = "localhost"
+    return _lookup(host, *args, **kwargs)
+
+
+_socket.getaddrinfo = getaddrinfo
