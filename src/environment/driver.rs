@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::launch::{self, Launch};
+use super::launch::{self, Launch, causes};
 use super::phase::{Effect, Fact, Fault, Life, Phase, Step};
 use super::store::{self, Record};
 use super::{Ask, BindWeb, Environment, Register, RequestError, Spec, Surroundings};
@@ -278,8 +278,8 @@ async fn bind(
         Err(error) => End::Fact(Fact::LaunchFailed(
             launch,
             Fault {
-                code: "WEB_SERVER_ADDRESS",
-                message: format!("cannot listen for the web server: {error}"),
+                code: "WEB_SERVER_NOT_READY",
+                message: format!("cannot make the web server ready: {}", causes(&error)),
             },
         )),
     }

@@ -1,5 +1,6 @@
 //! The work of a driver: what must be there before components start, their start, and their removal.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -100,10 +101,11 @@ impl Launch {
     ) -> Result<Option<Artefact>, Fault> {
         let Some(Pinned { path, version }) = pinned else { return Ok(None) };
         let Launch { around, spec, .. } = self;
-        let unreadable = |why: &dyn std::error::Error| {
+        let unreadable = |why: &(dyn Error + 'static)| {
             let bucket = &spec.bucket;
             configuration(format!(
-                "cannot read version {version} of s3://{bucket}/{path}: {why}; name a version that exists"
+                "cannot read version {version} of s3://{bucket}/{path}: {}; name a version that exists",
+                causes(why)
             ))
         };
         let key = ObjectKey::parse(path.as_str()).map_err(|error| unreadable(&error))?;
@@ -156,10 +158,20 @@ fn configuration(message: String) -> Fault {
     Fault { code: "INCORRECT_CONFIGURATION", message }
 }
 
-fn internal(error: &(dyn std::error::Error + 'static)) -> Fault {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let message = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    Fault { code: "INTERNAL_ERROR", message }
+fn internal(error: &(dyn Error + 'static)) -> Fault {
+    Fault { code: "INTERNAL_ERROR", message: causes(error) }
+}
+
+/// An error and what is behind it, in one line.
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 fn disk(verb: &str, path: &Path, error: &io::Error) -> Fault {
