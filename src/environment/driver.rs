@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::launch::{self, Launch};
+use super::launch::{self, Launch, causes};
 use super::phase::{Effect, Fact, Fault, Life, Phase, Step};
 use super::store::{self, Record};
 use super::{Ask, BindWeb, Environment, Register, RequestError, Spec, Surroundings};
@@ -174,7 +174,7 @@ impl Driver {
             None => {}
             Some(Effect::Launch { launch, spec }) => match state.record.web {
                 Some(web) if state.bound => {
-                    let work = self.launch(&state.record, web, launch, *spec);
+                    let work = self.launch(&state.record, web, (launch, *spec));
                     state.underway.spawn(async move { End::Fact(work.run().await) });
                 }
                 preferred => {
@@ -193,11 +193,11 @@ impl Driver {
         }
     }
 
-    fn launch(&self, record: &Record, web: SocketAddr, launch: LaunchId, spec: Spec) -> Launch {
+    fn launch(&self, record: &Record, web: SocketAddr, (id, spec): (LaunchId, Spec)) -> Launch {
         Launch {
             around: Arc::clone(&self.around),
             reports: self.reports.clone(),
-            launch,
+            id,
             spec,
             queue: record.queue.clone(),
             secrets: record.secrets.clone(),
@@ -278,8 +278,8 @@ async fn bind(
         Err(error) => End::Fact(Fact::LaunchFailed(
             launch,
             Fault {
-                code: "WEB_SERVER_ADDRESS",
-                message: format!("cannot listen for the web server: {error}"),
+                code: "WEB_SERVER_NOT_READY",
+                message: format!("cannot make the web server ready: {}", causes(&error)),
             },
         )),
     }

@@ -1,5 +1,6 @@
 //! The work of a driver: what must be there before components start, their start, and their removal.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use crate::runtime::{Artefact, Broker, LaunchError, LaunchPlan, Life, Progress, 
 pub(super) struct Launch {
     pub(super) around: Arc<Surroundings>,
     pub(super) reports: broadcast::Sender<(EnvironmentName, Report)>,
-    pub(super) launch: LaunchId,
+    pub(super) id: LaunchId,
     pub(super) spec: Spec,
     pub(super) queue: String,
     pub(super) secrets: Secrets,
@@ -31,7 +32,7 @@ pub(super) struct Launch {
 impl Launch {
     /// Stops what ran before and brings up what is described.
     pub(super) async fn run(self) -> Fact {
-        let launch = self.launch;
+        let launch = self.id;
         match self.attempt().await {
             Ok(()) => Fact::Launched(launch),
             Err(fault) => Fact::LaunchFailed(launch, fault),
@@ -75,7 +76,7 @@ impl Launch {
         let queue_url = format!("{}/{}/{queue}", aws.endpoint_url, aws.account);
         Ok(LaunchPlan {
             environment: spec.name.clone(),
-            launch: self.launch,
+            launch: self.id,
             recipe,
             class: spec.class.clone(),
             requirements: self.fetch(spec.requirements.as_ref(), "requirements.txt").await?,
@@ -100,10 +101,11 @@ impl Launch {
     ) -> Result<Option<Artefact>, Fault> {
         let Some(Pinned { path, version }) = pinned else { return Ok(None) };
         let Launch { around, spec, .. } = self;
-        let unreadable = |why: &dyn std::error::Error| {
+        let unreadable = |why: &(dyn Error + 'static)| {
             let bucket = &spec.bucket;
             configuration(format!(
-                "cannot read version {version} of s3://{bucket}/{path}: {why}; name a version that exists"
+                "cannot read version {version} of s3://{bucket}/{path}: {}; name a version that exists",
+                causes(why)
             ))
         };
         let key = ObjectKey::parse(path.as_str()).map_err(|error| unreadable(&error))?;
@@ -156,10 +158,20 @@ fn configuration(message: String) -> Fault {
     Fault { code: "INCORRECT_CONFIGURATION", message }
 }
 
-fn internal(error: &(dyn std::error::Error + 'static)) -> Fault {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let message = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    Fault { code: "INTERNAL_ERROR", message }
+fn internal(error: &(dyn Error + 'static)) -> Fault {
+    Fault { code: "INTERNAL_ERROR", message: causes(error) }
+}
+
+/// An error and what is behind it, in one line.
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 fn disk(verb: &str, path: &Path, error: &io::Error) -> Fault {
