@@ -11,7 +11,8 @@ pub(super) fn read(path: &Path, shown: &Path) -> Result<BTreeMap<String, String>
         .map_err(|source| ConfigError::Unreadable { path: shown.to_owned(), source })?;
     let mut variables = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
-        let bad = |why: String| ConfigError::BadValue { file: shown.to_owned(), line: index + 1, why };
+        let bad =
+            |why: String| ConfigError::BadValue { file: shown.to_owned(), line: index + 1, why };
         if let Some((name, value)) = assignment(line).map_err(bad)? {
             variables.insert(name, value);
         }

@@ -14,7 +14,8 @@ const STARTUP_SCRIPTS: [&str; 3] =
 /// Looks at `project` as it is now.
 pub fn detect(project: &Path) -> Layout {
     let file = |name: &&str| project.join(name).is_file();
-    let first = |names: &[&str]| names.iter().find(|name| file(name)).map(|name| project.join(name));
+    let first =
+        |names: &[&str]| names.iter().find(|name| file(name)).map(|name| project.join(name));
     Layout {
         name: name(project),
         dags: project.join("dags"),

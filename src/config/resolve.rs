@@ -68,9 +68,10 @@ pub fn resolve(project: &Path, flags: &Flags, machine: &Machine) -> Result<Confi
         some => some,
     };
     let layout = layout::detect(project);
-    let environment = match flags.no_airflow {
-        true => None,
-        false => Some(settings(environment, project, &account, &layout, machine)?),
+    let environment = if flags.no_airflow {
+        None
+    } else {
+        Some(settings(environment, project, &account, &layout, machine)?)
     };
     Ok(Config {
         auth: auth(aws.auth.expect(SET), addresses),
@@ -218,13 +219,17 @@ mod tests {
             arn = \"arn:aws:iam::123456789012:user/alice\"\nairflow_role = \"Viewer\"\n";
         let config = resolved(toml, &Flags::default());
         let [alice] = config.identities.as_slice() else { panic!("one identity") };
-        assert_eq!((alice.display_name.as_str(), alice.airflow_role), ("alice", AirflowRole::Viewer));
+        assert_eq!(
+            (alice.display_name.as_str(), alice.airflow_role),
+            ("alice", AirflowRole::Viewer)
+        );
         assert_eq!(alice.canonical_id.len(), 64);
     }
 
     #[test]
     fn two_identities_cannot_have_one_key() {
-        let one = "[[identity]]\naccess_key_id = \"AKIAWINDTUNNEL000001\"\nsecret_access_key = \"s\"\n";
+        let one =
+            "[[identity]]\naccess_key_id = \"AKIAWINDTUNNEL000001\"\nsecret_access_key = \"s\"\n";
         let folder = project(&one.repeat(2));
         let error = resolve(folder.path(), &Flags::default(), &Machine::look()).unwrap_err();
         insta::assert_snapshot!(error, @"the access key AKIAWINDTUNNEL000001 is given to two identities");
