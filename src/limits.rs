@@ -132,3 +132,15 @@ pub const PARSE_ATTEMPTS_MAX: u32 = 3;
 
 /// Pause, in seconds, before a delivery that failed (a full disk) is tried again.
 pub const DELIVERY_RETRY_SECONDS: u64 = 2;
+
+/// The longest that a message is hidden after a receive (SQS API reference, `ChangeMessageVisibility`).
+pub const VISIBILITY_MAX_SECONDS: u32 = 43_200;
+
+/// The longest long poll. SQS allows 20 s, and so do we; but kombu's client gives up at 20 s, so we answer before.
+pub const LONG_POLL_MAX_MS: u64 = 19_500;
+
+/// How long a FIFO queue remembers a deduplication id (SQS developer guide, "Exactly-once processing").
+pub const DEDUPLICATION_MS: i64 = 5 * 60 * 1000;
+
+/// Airflow's web server listens on loopback: a connection that takes this long is not coming.
+pub const UPSTREAM_CONNECT_SECONDS: u64 = 5;

@@ -7,7 +7,9 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotPermitted {
     /// Nothing was asked for.
-    #[error("the command is empty: send the command line without the leading word `airflow`, such as `dags list`")]
+    #[error(
+        "the command is empty: send the command line without the leading word `airflow`, such as `dags list`"
+    )]
     Empty,
     /// The command line begins with the program's name.
     #[error("leave out the leading word `airflow`: send `dags list`, not `airflow dags list`")]
@@ -56,16 +58,7 @@ const TWO: &[Group] = &[
     ("roles", ROLES),
     (
         "tasks",
-        &[
-            "clear",
-            "failed-deps",
-            "list",
-            "render",
-            "run",
-            "state",
-            "states-for-dag-run",
-            "test",
-        ],
+        &["clear", "failed-deps", "list", "render", "run", "state", "states-for-dag-run", "test"],
     ),
     ("variables", VARIABLES),
 ];
@@ -97,10 +90,7 @@ const THREE: &[Group] = &[
     ("db", &["clean"]),
     ("providers", PROVIDERS),
     ("roles", ROLES),
-    (
-        "tasks",
-        &["clear", "failed-deps", "list", "render", "state", "states-for-dag-run", "test"],
-    ),
+    ("tasks", &["clear", "failed-deps", "list", "render", "state", "states-for-dag-run", "test"]),
     ("variables", VARIABLES),
 ];
 
@@ -135,7 +125,8 @@ pub fn check(major: u32, argv: &[String]) -> Result<(), NotPermitted> {
         return Ok(());
     }
     let Some((group, commands)) = groups.iter().find(|(group, _)| *group == first) else {
-        let names: Vec<_> = groups.iter().map(|(group, _)| *group).chain(ALONE.iter().copied()).collect();
+        let names: Vec<_> =
+            groups.iter().map(|(group, _)| *group).chain(ALONE.iter().copied()).collect();
         let instead = format!("it runs commands of {}", names.join(", "));
         return Err(NotPermitted::Refused { command: first.to_owned(), instead });
     };

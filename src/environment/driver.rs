@@ -186,9 +186,9 @@ impl Driver {
                 let around = Arc::clone(&self.around);
                 let name = state.record.life.spec.name.clone();
                 let queue = state.record.queue.clone();
-                state.underway.spawn(async move {
-                    End::Fact(launch::remove(&around, &name, queue).await)
-                });
+                state
+                    .underway
+                    .spawn(async move { End::Fact(launch::remove(&around, &name, queue).await) });
             }
         }
     }
@@ -268,15 +268,20 @@ async fn bind(
     let (answer, answered) = oneshot::channel();
     let wish = BindWeb { environment: spec.name.clone(), preferred, answer };
     let bound = match around.web.send(wish).await {
-        Ok(()) => answered.await.unwrap_or_else(|_| Err(std::io::Error::other("windtunnel is stopping"))),
+        Ok(()) => {
+            answered.await.unwrap_or_else(|_| Err(std::io::Error::other("windtunnel is stopping")))
+        }
         Err(_) => Err(std::io::Error::other("windtunnel is stopping")),
     };
     match bound {
         Ok(web) => End::Bound(launch, spec, web),
-        Err(error) => End::Fact(Fact::LaunchFailed(launch, Fault {
-            code: "WEB_SERVER_ADDRESS",
-            message: format!("cannot listen for the web server: {error}"),
-        })),
+        Err(error) => End::Fact(Fact::LaunchFailed(
+            launch,
+            Fault {
+                code: "WEB_SERVER_ADDRESS",
+                message: format!("cannot listen for the web server: {error}"),
+            },
+        )),
     }
 }
 

@@ -86,11 +86,7 @@ impl Launch {
             options: spec.options.clone(),
             variables: spec.variables.clone(),
             aws,
-            broker: Broker {
-                address: around.aws_address,
-                queue_name: queue.clone(),
-                queue_url,
-            },
+            broker: Broker { address: around.aws_address, queue_name: queue.clone(), queue_url },
             base_url: format!("https://localhost:{}", self.web.port()),
             secrets: self.secrets.clone(),
         })

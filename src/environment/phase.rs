@@ -131,7 +131,9 @@ impl Life {
             }
             Phase::Updating { next } | Phase::Unavailable { next } => Phase::Unavailable { next },
             Phase::CreateFailed => Phase::CreateFailed,
-            Phase::Deleting => return (Life { phase: Phase::Deleting, ..self }, Some(Effect::Remove)),
+            Phase::Deleting => {
+                return (Life { phase: Phase::Deleting, ..self }, Some(Effect::Remove));
+            }
             Phase::Deleted => Phase::Deleted,
         };
         (self, None)
@@ -274,8 +276,7 @@ impl Life {
             }
             Phase::RollingBack => {
                 let first = self.last_update.error.as_ref().map_or("", |(_, message)| message);
-                let message =
-                    format!("{first} (and going back failed as well: {})", fault.message);
+                let message = format!("{first} (and going back failed as well: {})", fault.message);
                 let both = Fault { code: fault.code, message };
                 with(Phase::Unavailable { next: None }, failed(both, now))
             }

@@ -24,17 +24,14 @@ pub(super) const NAME: Text = text(80, "^[a-zA-Z][0-9a-zA-Z-_]*$", |name| {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 });
-pub(super) const ROLE_ARN: Text = text(
-    1224,
-    r"^arn:aws(-[a-z]+)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$",
-    |arn| {
+pub(super) const ROLE_ARN: Text =
+    text(1224, r"^arn:aws(-[a-z]+)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$", |arn| {
         let role = after_partition(arn).and_then(|rest| after_account(rest.strip_prefix("iam::")?));
         role.and_then(|rest| rest.strip_prefix("role")).is_some_and(|path| {
             let name = path.strip_prefix('/').unwrap_or(path);
             !name.is_empty() && all_of(name, "_+=,.@-/")
         })
-    },
-);
+    });
 pub(super) const BUCKET_ARN: Text =
     text(1224, r"^arn:aws(-[a-z]+)?:s3:::[a-z0-9.\-]+$", |arn| bucket_of(arn).is_some());
 pub(super) const VERSION: Text = text(32, "^[0-9a-z.]+$", |version| {
@@ -43,7 +40,9 @@ pub(super) const VERSION: Text = text(32, "^[0-9a-z.]+$", |version| {
 pub(super) const CONFIG_KEY: Text = text(64, "^[a-z]+([a-z0-9._]*[a-z0-9_]+)?$", |key| {
     key.starts_with(|c: char| c.is_ascii_lowercase())
         && !key.ends_with('.')
-        && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_'))
+        && key
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_'))
 });
 pub(super) const CONFIG_VALUE: Text =
     text(65_536, "^[ -~]+$", |value| value.chars().all(|c| matches!(c, ' '..='~')));
@@ -66,26 +65,22 @@ pub(super) const KMS_KEY: Text = text(
         alias || uuid
     },
 );
-pub(super) const WINDOW: Text = text(
-    9,
-    r"^(MON|TUE|WED|THU|FRI|SAT|SUN):([01]\d|2[0-3]):(00|30)$",
-    |window| {
+pub(super) const WINDOW: Text =
+    text(9, r"^(MON|TUE|WED|THU|FRI|SAT|SUN):([01]\d|2[0-3]):(00|30)$", |window| {
         let parts: Vec<_> = window.split(':').collect();
         let [day, hour, minute] = parts.as_slice() else { return false };
         ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"].contains(day)
             && hour.len() == 2
             && hour.parse::<u8>().is_ok_and(|hour| hour < 24)
             && ["00", "30"].contains(minute)
-    },
-);
+    });
 const TAG_PATTERN: &str = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$";
 pub(super) const TAG_KEY: Text = text(128, TAG_PATTERN, is_tag_text);
 pub(super) const TAG_VALUE: Text = text(256, TAG_PATTERN, is_tag_text);
-pub(super) const ENVIRONMENT_ARN: Text = text(
-    1224,
-    r"^arn:aws(-[a-z]+)?:airflow:[a-z0-9\-]+:\d{12}:environment/\w+.*$",
-    |arn| environment_of(arn).is_some(),
-);
+pub(super) const ENVIRONMENT_ARN: Text =
+    text(1224, r"^arn:aws(-[a-z]+)?:airflow:[a-z0-9\-]+:\d{12}:environment/\w+.*$", |arn| {
+        environment_of(arn).is_some()
+    });
 
 /// The sentences about what a request broke.
 #[derive(Debug, Default)]
@@ -265,7 +260,11 @@ mod tests {
                 &[uuid, &format!("key/{uuid}"), &arn(&format!("key/{uuid}")), "alias/mine"],
                 &["mine", &arn(uuid), "key/mine", &uuid.to_uppercase(), "alias/"],
             ),
-            (WINDOW, &["TUE:03:30", "SUN:23:00"], &["TUE:24:00", "TUE:3:30", "DIE:03:30", "TUE:03:15"]),
+            (
+                WINDOW,
+                &["TUE:03:30", "SUN:23:00"],
+                &["TUE:24:00", "TUE:3:30", "DIE:03:30", "TUE:03:15"],
+            ),
             (TAG_VALUE, &["a b", "é/=+-@_.:"], &["", "a#b", "a\nb"]),
             (
                 ENVIRONMENT_ARN,

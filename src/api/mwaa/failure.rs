@@ -62,9 +62,9 @@ impl Refusal {
             Refusal::UnknownOperation(what) => {
                 unknown(format!("{what} is no operation of Amazon MWAA"))
             }
-            Refusal::NotYet(operation) => unknown(format!(
-                "this version of windtunnel does not do {operation} yet"
-            )),
+            Refusal::NotYet(operation) => {
+                unknown(format!("this version of windtunnel does not do {operation} yet"))
+            }
             Refusal::NoEnvironment(name) => not_found(format!("No environment named {name}")),
             Refusal::NotRunning(name, status) => not_found(format!(
                 "Environment {name} is {status}; tokens are issued while it is AVAILABLE"
@@ -109,8 +109,9 @@ fn environment(error: RequestError) -> Failure {
 
 /// A fault of ours: the caller hears that, the log hears why.
 fn fault(error: &dyn std::error::Error) -> Failure {
-    let causes: Vec<_> =
-        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    let causes: Vec<_> = std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect();
     tracing::error!(causes = causes.join(": "), "a request to MWAA failed");
     Failure::new(
         "InternalServerException",

@@ -133,11 +133,7 @@ impl Mwaa {
 
     /// The object at the version that is named, or at its current one. AWS's text asks for the version; the service
     /// and Terraform's provider do without.
-    async fn pin(
-        &self,
-        bucket: &BucketName,
-        path: &Path,
-    ) -> Result<Option<Pinned>, Refusal> {
+    async fn pin(&self, bucket: &BucketName, path: &Path) -> Result<Option<Pinned>, Refusal> {
         let Some((path, version)) = &path.0 else { return Ok(None) };
         let unreadable = || Refusal::Unreadable {
             bucket: bucket.clone(),

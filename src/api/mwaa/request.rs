@@ -368,8 +368,7 @@ impl Counts {
         let web_most = web_servers.1.unwrap_or(default_others);
         let web_most = faults.number("maxWebservers", web_most, others);
         let web_least = web_servers.0.unwrap_or(default_others);
-        let web_least =
-            faults.number("minWebservers", web_least, (others.0, i64::from(web_most)));
+        let web_least = faults.number("minWebservers", web_least, (others.0, i64::from(web_most)));
         Counts { workers: (least, most), schedulers, web_servers: (web_least, web_most) }
     }
 }
@@ -572,9 +571,18 @@ mod tests {
             ("DagS3Path", json!("")),
             ("DagS3Path", json!("/")),
             ("NetworkConfiguration", json!({})),
-            ("NetworkConfiguration", json!({"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]})),
-            ("NetworkConfiguration", json!({"SubnetIds": ["subnet-1", "x"], "SecurityGroupIds": ["sg-1"]})),
-            ("NetworkConfiguration", json!({"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": []})),
+            (
+                "NetworkConfiguration",
+                json!({"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}),
+            ),
+            (
+                "NetworkConfiguration",
+                json!({"SubnetIds": ["subnet-1", "x"], "SecurityGroupIds": ["sg-1"]}),
+            ),
+            (
+                "NetworkConfiguration",
+                json!({"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": []}),
+            ),
             ("EnvironmentClass", json!("mw1.huge")),
             ("AirflowVersion", json!("2.10.3!")),
             ("MinWorkers", json!(0)),
@@ -602,7 +610,9 @@ mod tests {
             let shown = value.to_string();
             assert!(!sentences(create_with(member, value)).is_empty(), "{member} {shown}");
         }
-        assert!(!sentences(parse_text("PUT", "/environments/1st", &least().to_string())).is_empty());
+        assert!(
+            !sentences(parse_text("PUT", "/environments/1st", &least().to_string())).is_empty()
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! AWS's protocols by name, shared by the `api` rooms, and who is calling.
 
-pub mod sigv4;
 pub mod rest_json;
+pub mod sigv4;
 
 use std::net::SocketAddr;
 

@@ -41,8 +41,7 @@ pub fn empty() -> Response {
 /// An error, named in `x-amzn-ErrorType` and explained in the body.
 pub fn failure(failure: &Failure) -> Response {
     // AWS: AccessDeniedException spells its one member with a capital (MWAA's service model).
-    let member =
-        if failure.code == "AccessDeniedException" { "Message" } else { "message" };
+    let member = if failure.code == "AccessDeniedException" { "Message" } else { "message" };
     let body = serde_json::json!({ member: failure.message });
     let mut response = json(failure.status, body.to_string().into_bytes());
     response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(failure.code));
