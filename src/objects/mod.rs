@@ -302,6 +302,11 @@ impl Objects {
         Objects { folder: self.folder.with_durability(durability), ..self }
     }
 
+    /// The time by which versions are stamped.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     // ---- buckets
 
     /// Makes a bucket.

@@ -142,8 +142,8 @@ impl Objects {
                 let Some(row) = store::bucket(tx, &new.bucket)? else {
                     return Err(UploadError::NoSuchBucket(new.bucket));
                 };
-                store::insert_upload(tx, row.id, &upload)?;
-                Ok(upload)
+                let number = store::insert_upload(tx, row.id, &upload)?;
+                Ok(Upload { number, ..upload })
             })
             .await
     }

@@ -633,7 +633,7 @@ pub(super) fn insert_upload(
     connection: &Connection,
     bucket: i64,
     upload: &Upload,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<i64> {
     connection
         .prepare_cached(
             "INSERT INTO uploads (id, bucket, key, initiated_ms, owner, metadata, algorithm, span)
@@ -648,8 +648,8 @@ pub(super) fn insert_upload(
             to_json(&upload.metadata),
             upload.checksum.map(|(algorithm, _)| algorithm.name()),
             upload.checksum.map(|(_, span)| span_name(span)),
-        ])
-        .map(drop)
+        ])?;
+    Ok(connection.last_insert_rowid())
 }
 
 /// The upload of that id, under way or completed.
