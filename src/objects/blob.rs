@@ -189,7 +189,8 @@ impl Sink {
             Some(file) => file,
             None => {
                 let path = folder.arrivals().join(random_text(32));
-                let file = File::create_new(&path).map_err(|error| failed("create", &path, error))?;
+                let file =
+                    File::create_new(&path).map_err(|error| failed("create", &path, error))?;
                 self.file.insert(Arrived { file, path })
             }
         };
@@ -219,7 +220,9 @@ pub struct Incoming {
 
 impl std::fmt::Debug for Incoming {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Incoming").field("waiting_bytes", &self.waiting_bytes).finish_non_exhaustive()
+        f.debug_struct("Incoming")
+            .field("waiting_bytes", &self.waiting_bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -255,7 +258,11 @@ impl Incoming {
             let mut sink = self.sink.take().expect("a failed write is not followed by another");
             sink.hash(&self.waiting);
             let bytes = joined(self.waiting);
-            return Ok(Received::new(sink.size_bytes, sink.hashes.finish(), Content::Memory(bytes)));
+            return Ok(Received::new(
+                sink.size_bytes,
+                sink.hashes.finish(),
+                Content::Memory(bytes),
+            ));
         }
         self.flush().await?;
         let sink = self.sink.take().expect("a failed write is not followed by another");
@@ -343,7 +350,10 @@ impl Received {
         if let Some(md5) = declared.md5
             && md5 != self.digests.md5
         {
-            return Err(Damaged::Md5 { declared: STANDARD.encode(md5), received: STANDARD.encode(self.digests.md5) });
+            return Err(Damaged::Md5 {
+                declared: STANDARD.encode(md5),
+                received: STANDARD.encode(self.digests.md5),
+            });
         }
         if let Some((algorithm, declared)) = &declared.checksum
             && let Some(digest) = self.digest(*algorithm)

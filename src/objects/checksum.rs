@@ -107,7 +107,8 @@ impl Checksum {
     ) -> Option<Checksum> {
         let value = match span {
             Span::Composite => {
-                let digests: Vec<u8> = parts.iter().flat_map(|(digest, _)| digest.clone()).collect();
+                let digests: Vec<u8> =
+                    parts.iter().flat_map(|(digest, _)| digest.clone()).collect();
                 format!("{}-{}", STANDARD.encode(algorithm.digest(&digests)), parts.len())
             }
             Span::FullObject => {
@@ -232,7 +233,8 @@ impl Hashes {
     }
 
     pub(super) fn finish(self) -> Digests {
-        let others = self.others.into_iter().map(|(algorithm, hasher)| (algorithm, hasher.finish()));
+        let others =
+            self.others.into_iter().map(|(algorithm, hasher)| (algorithm, hasher.finish()));
         Digests { md5: self.md5.finalize().into(), others: others.collect() }
     }
 }

@@ -111,8 +111,9 @@ impl Objects {
                     return Err(ObjectError::NoSuchBucket(bucket));
                 };
                 let sequence = match &query.after {
-                    After::Version(key, id) => store::by_id(connection, &row, key, id)?
-                        .map(|version| version.sequence),
+                    After::Version(key, id) => {
+                        store::by_id(connection, &row, key, id)?.map(|version| version.sequence)
+                    }
                     After::Start | After::Key(_) => None,
                 };
                 Ok(page(connection, &row, &query, sequence)?)

@@ -193,13 +193,12 @@ impl Objects {
         {
             return Err(UploadError::OtherAlgorithm { declared, announced });
         }
-        received
-            .check(&declared)
-            .map_err(|source| UploadError::Damaged { number, source })?;
+        received.check(&declared).map_err(|source| UploadError::Damaged { number, source })?;
         // Without an announcement the whole object gets a CRC64NVME, so the parts must have one.
         let announced = upload.checksum.map(|(algorithm, _)| algorithm);
         let asked = announced.unwrap_or(Algorithm::Crc64Nvme);
-        let digest = received.digest(asked).expect("a part is received with its upload's algorithm");
+        let digest =
+            received.digest(asked).expect("a part is received with its upload's algorithm");
         let part = Part {
             number,
             size_bytes: received.size_bytes(),
@@ -247,8 +246,7 @@ impl Objects {
     /// Makes an upload's parts the new current version of its key. Asked again, answers the same.
     pub async fn complete_upload(&self, complete: Complete) -> Result<Completed, CompleteError> {
         let at = self.clock.now();
-        let (completed, freed) =
-            self.db.write(move |tx| complete_in(tx, &complete, at)).await?;
+        let (completed, freed) = self.db.write(move |tx| complete_in(tx, &complete, at)).await?;
         self.folder.remove(freed).await;
         Ok(completed)
     }
@@ -290,7 +288,8 @@ fn chosen(there: &[Part], stated: &[Stated]) -> Result<Vec<Part>, CompleteError>
             return Err(CompleteError::PartOrder);
         }
         let found = there.binary_search_by_key(&named.number, |part| part.number);
-        let part = found.map(|at| &there[at]).map_err(|_| CompleteError::NoSuchPart(named.number))?;
+        let part =
+            found.map(|at| &there[at]).map_err(|_| CompleteError::NoSuchPart(named.number))?;
         let same_etag = named.etag.as_ref().is_none_or(|etag| *etag == part.etag());
         let same_checksum = named.checksum.as_ref().is_none_or(|(algorithm, value)| {
             *algorithm != part.algorithm || *value == part.checksum().value

@@ -413,7 +413,9 @@ pub struct Piece {
 
 pub(super) fn pieces(connection: &Connection, sequence: i64) -> rusqlite::Result<Vec<Piece>> {
     connection
-        .prepare_cached("SELECT part, size, checksum FROM pieces WHERE sequence = ?1 ORDER BY part")?
+        .prepare_cached(
+            "SELECT part, size, checksum FROM pieces WHERE sequence = ?1 ORDER BY part",
+        )?
         .query_map([sequence], |row| {
             Ok(Piece { number: row.get(0)?, size_bytes: unsigned(row, 1)?, digest: row.get(2)? })
         })?
@@ -686,11 +688,8 @@ pub(super) fn delete_upload(
 }
 
 fn delete_parts(connection: &Connection, upload: i64) -> rusqlite::Result<Vec<BlobName>> {
-    let blobs = names(
-        connection,
-        "SELECT blob FROM parts WHERE upload = ?1 AND blob IS NOT NULL",
-        upload,
-    )?;
+    let blobs =
+        names(connection, "SELECT blob FROM parts WHERE upload = ?1 AND blob IS NOT NULL", upload)?;
     connection.prepare_cached("DELETE FROM parts WHERE upload = ?1")?.execute([upload])?;
     unnamed(connection, blobs)
 }
@@ -734,8 +733,8 @@ pub(super) fn parts(connection: &Connection, upload: i64) -> rusqlite::Result<Ve
              WHERE upload = ?1 ORDER BY part",
         )?
         .query_map([upload], |row| {
-            let algorithm = algorithm(row, 3)?
-                .ok_or_else(|| unreadable(3, Unknown(String::new())))?;
+            let algorithm =
+                algorithm(row, 3)?.ok_or_else(|| unreadable(3, Unknown(String::new())))?;
             Ok(Part {
                 number: row.get(0)?,
                 size_bytes: unsigned(row, 1)?,

@@ -129,7 +129,11 @@ async fn deleting_the_top_version_shows_the_one_below_and_says_so() {
     place.objects.delete(&bucket(), &key("it")).await.unwrap();
     let marker = place.objects.find(&bucket(), &key("it"), None).await.unwrap();
     assert!(marker.is_delete_marker);
-    let second = place.objects.list(&bucket(), Query { shown: Shown::Versions, ..query("", None, After::Start, 10) }).await.unwrap();
+    let second = place
+        .objects
+        .list(&bucket(), Query { shown: Shown::Versions, ..query("", None, After::Start, 10) })
+        .await
+        .unwrap();
     let Entry::Version(second) = &second.entries[1] else { panic!("no delimiter, no groups") };
     for version in [&marker, second.as_ref()] {
         let deletion = Deletion { version: Some(version.id.clone()), ..Deletion::of(key("it")) };
@@ -190,10 +194,7 @@ async fn parts_become_an_object_and_asking_again_answers_the_same() {
     };
     let mut twice = complete.clone();
     twice.parts.swap(0, 1);
-    assert!(matches!(
-        place.objects.complete_upload(twice).await,
-        Err(CompleteError::PartOrder)
-    ));
+    assert!(matches!(place.objects.complete_upload(twice).await, Err(CompleteError::PartOrder)));
     let completed = place.objects.complete_upload(complete.clone()).await.unwrap();
     assert!(completed.etag.ends_with("-3"), "{}", completed.etag);
     assert_eq!(place.objects.complete_upload(complete).await.unwrap(), completed);
@@ -225,11 +226,7 @@ async fn a_part_sent_again_replaces_the_first_and_an_abort_leaves_nothing() {
     let upload = place.objects.create_upload(new).await.unwrap();
     for byte in 0..2 {
         let received = place.received(vec![byte; 50_000]).await;
-        place
-            .objects
-            .put_part(&bucket(), &upload, 1, Declared::default(), received)
-            .await
-            .unwrap();
+        place.objects.put_part(&bucket(), &upload, 1, Declared::default(), received).await.unwrap();
     }
     assert_eq!((place.blobs(), place.objects.parts(&upload).await.unwrap().len()), (1, 1));
     place.objects.abort_upload(&bucket(), &key("big"), &upload.id).await.unwrap();

@@ -1,6 +1,6 @@
 //! Buckets: made, looked at, told to keep versions, removed.
 
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue};
 use s3s::dto::{
     Bucket as ListedBucket, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput,
     CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput,
@@ -39,9 +39,10 @@ pub(super) async fn list(
 ) -> S3Result<S3Response<ListBucketsOutput>> {
     let most = match input.max_buckets {
         None => usize::MAX,
-        Some(most) => usize::try_from(most).ok().filter(|most| (1..=10_000).contains(most)).ok_or_else(
-            || s3_error!(InvalidArgument, "max-buckets must be between 1 and 10000"),
-        )?,
+        Some(most) => usize::try_from(most)
+            .ok()
+            .filter(|most| (1..=10_000).contains(most))
+            .ok_or_else(|| s3_error!(InvalidArgument, "max-buckets must be between 1 and 10000"))?,
     };
     let prefix = input.prefix.clone().unwrap_or_default();
     let after = input.continuation_token.unwrap_or_default();
@@ -126,7 +127,7 @@ pub(super) async fn delete(
     input: DeleteBucketInput,
 ) -> S3Result<S3Response<DeleteBucketOutput>> {
     surroundings.objects.delete_bucket(&bucket_name(&input.bucket)?).await?;
-    Ok(S3Response::with_status(DeleteBucketOutput::default(), StatusCode::NO_CONTENT))
+    Ok(S3Response::new(DeleteBucketOutput::default()))
 }
 
 pub(super) async fn location(

@@ -134,8 +134,7 @@ pub(super) async fn answer(
     surroundings: &Surroundings,
     listing: Listing,
 ) -> S3Result<http::Response<s3s::Body>> {
-    let bucket =
-        BucketName::parse(listing.bucket.as_str()).map_err(|_| error::no_such_bucket())?;
+    let bucket = BucketName::parse(listing.bucket.as_str()).map_err(|_| error::no_such_bucket())?;
     let query = Query {
         shown: match listing.kind {
             Kind::V1 | Kind::V2 => Shown::Objects,
@@ -177,7 +176,8 @@ fn after(listing: &Listing) -> S3Result<After> {
             Some(token) => Ok(After::Key(last_of(token)?)),
             None => Ok(key("start-after").unwrap_or_default()),
         },
-        Kind::Versions => match (listing.filled("key-marker"), listing.filled("version-id-marker")) {
+        Kind::Versions => match (listing.filled("key-marker"), listing.filled("version-id-marker"))
+        {
             (None, Some(_)) => Err(s3_error!(
                 InvalidArgument,
                 "A version-id marker cannot be specified without a key marker."
@@ -203,8 +203,9 @@ fn token_of(last: &str) -> String {
 fn last_of(token: &str) -> S3Result<String> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok();
     let last = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    let bad =
-        || -> S3Error { s3_error!(InvalidArgument, "The continuation token provided is incorrect") };
+    let bad = || -> S3Error {
+        s3_error!(InvalidArgument, "The continuation token provided is incorrect")
+    };
     last.filter(|last| !last.is_empty()).ok_or_else(bad)
 }
 

@@ -23,7 +23,7 @@ mod xml;
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode, header};
 use s3s::route::S3Route;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::validation::NameValidation;
@@ -134,8 +134,7 @@ impl S3 {
         let operations = Operations { surroundings };
         let mut parsing = S3ServiceBuilder::new(operations.clone());
         parsing.set_validation(AnyName);
-        let inner =
-            Arc::new(Inner { operations: operations.clone(), parsing: parsing.build() });
+        let inner = Arc::new(Inner { operations: operations.clone(), parsing: parsing.build() });
         let mut verifying = S3ServiceBuilder::new(operations);
         verifying.set_validation(AnyName);
         verifying.set_auth(secrets);
@@ -205,7 +204,15 @@ impl Inner {
         if let Some(listing) = listing::asked(request.method(), request.uri())? {
             return listing::answer(&self.operations.surroundings, listing).await;
         }
-        self.parsing.call(request).await.map_err(|error| broken(error.into()))
+        let mut response =
+            self.parsing.call(request).await.map_err(|error| broken(error.into()))?;
+        // `s3s` has no say for an operation in the status of a GET or a HEAD.
+        if response.status() == StatusCode::OK
+            && response.headers().contains_key(header::CONTENT_RANGE)
+        {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        Ok(response)
     }
 }
 

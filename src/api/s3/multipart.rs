@@ -23,9 +23,7 @@ use super::request::Given;
 use crate::config::Identity;
 use crate::id::BucketName;
 use crate::limits::{LIST_PAGE_MAX, PARTS_MAX};
-use crate::objects::{
-    Algorithm, Checksum, Complete, Declared, NewUpload, Span, Stated, Upload,
-};
+use crate::objects::{Algorithm, Checksum, Complete, Declared, NewUpload, Span, Stated, Upload};
 
 /// The checksum that an upload announces, where the two of its headers go together.
 fn announced(
@@ -37,7 +35,10 @@ fn announced(
         Some(ChecksumType::COMPOSITE) => Some(Span::Composite),
         Some(ChecksumType::FULL_OBJECT) => Some(Span::FullObject),
         Some(_) => {
-            return Err(s3_error!(InvalidRequest, "Value for x-amz-checksum-type header is invalid."));
+            return Err(s3_error!(
+                InvalidRequest,
+                "Value for x-amz-checksum-type header is invalid."
+            ));
         }
     };
     let Some(algorithm) = algorithm(named)? else {
@@ -366,8 +367,7 @@ pub(super) async fn uploads(
     input: ListMultipartUploadsInput,
 ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
     let most = most(input.max_uploads, "max-uploads")?.min(LIST_PAGE_MAX);
-    let encoded =
-        super::listing::encoding(input.encoding_type.as_ref().map(EncodingType::as_str))?;
+    let encoded = super::listing::encoding(input.encoding_type.as_ref().map(EncodingType::as_str))?;
     let shown = |text: &str| if encoded { url_encoded(text) } else { text.to_owned() };
     let all = surroundings.objects.uploads(&bucket_name(&input.bucket)?).await?;
     let mut lines = lines(&all, &input);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use futures::StreamExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use s3s::dto::{
@@ -124,9 +124,10 @@ pub(super) fn tags(header: Option<&str>) -> S3Result<Vec<(String, String)>> {
     let tags = super::signature::query_pairs(&uri);
     let too_long =
         tags.iter().any(|(key, value)| key.chars().count() > 128 || value.chars().count() > 256);
-    let twice = tags.iter().enumerate().any(|(at, (key, _))| {
-        tags[..at].iter().any(|(before, _)| before == key)
-    });
+    let twice = tags
+        .iter()
+        .enumerate()
+        .any(|(at, (key, _))| tags[..at].iter().any(|(before, _)| before == key));
     if tags.len() > 10 || too_long || twice {
         return Err(s3_error!(InvalidTag, "The tags you provided are not valid"));
     }
@@ -214,8 +215,7 @@ pub(super) async fn put(
         declared: given.declared()?,
     };
     let version = surroundings.objects.put(put, received).await?;
-    let mut output =
-        PutObjectOutput { e_tag: Some(strong(&version.etag)), ..Default::default() };
+    let mut output = PutObjectOutput { e_tag: Some(strong(&version.etag)), ..Default::default() };
     // AWS: a put says the id of the version it made, and none where there are no versions to tell apart.
     output.version_id = Some(version.id.to_string()).filter(|id| id != "null");
     if let Some(checksum) = &version.checksum {
@@ -277,7 +277,6 @@ fn millis(at: s3s::dto::Timestamp) -> Timestamp {
 struct Look {
     version: Version,
     range: Range<u64>,
-    status: StatusCode,
     headers: HeaderMap,
 }
 
@@ -315,15 +314,11 @@ async fn look(
     if let (Some(_), Some(parts)) = (asked.part_number, version.parts) {
         set(&mut headers, "x-amz-mp-parts-count", &parts.to_string());
     }
-    let status = match &range {
-        Some(range) if !range.is_empty() => {
-            let (first, last) = (range.start, range.end - 1);
-            let value = format!("bytes {first}-{last}/{}", version.size_bytes);
-            set(&mut headers, "content-range", &value);
-            StatusCode::PARTIAL_CONTENT
-        }
-        Some(_) | None => StatusCode::OK,
-    };
+    if let Some(range) = range.as_ref().filter(|range| !range.is_empty()) {
+        let (first, last) = (range.start, range.end - 1);
+        let value = format!("bytes {first}-{last}/{}", version.size_bytes);
+        set(&mut headers, "content-range", &value);
+    }
     let range = range.unwrap_or_else(|| whole.clone());
     // AWS: a part of the bytes comes without the checksum of all of them.
     if asked.with_checksum
@@ -337,7 +332,7 @@ async fn look(
         set(&mut headers, "x-amz-checksum-type", listing::span_name(checksum));
     }
     set(&mut headers, "content-length", &(range.end - range.start).to_string());
-    Ok(Look { version, range, status, headers })
+    Ok(Look { version, range, headers })
 }
 
 fn headers_of(version: &Version, asked: &Asked) -> HeaderMap {
@@ -458,7 +453,7 @@ pub(super) async fn head(
 ) -> S3Result<S3Response<HeadObjectOutput>> {
     let asked = asked!(input);
     let look = look(surroundings, &given, (&input.bucket, &input.key), asked).await?;
-    let mut response = S3Response::with_status(HeadObjectOutput::default(), look.status);
+    let mut response = S3Response::new(HeadObjectOutput::default());
     response.headers = look.headers;
     Ok(response)
 }
@@ -481,7 +476,7 @@ pub(super) async fn get(
             reading => {
                 let body = Some(streamed(reading?));
                 let output = GetObjectOutput { body, ..Default::default() };
-                let mut response = S3Response::with_status(output, look.status);
+                let mut response = S3Response::new(output);
                 response.headers = look.headers;
                 return Ok(response);
             }
@@ -654,8 +649,10 @@ pub(super) async fn copy(
              5368709120"
         ));
     }
-    let new_metadata =
-        replaces(input.metadata_directive.as_ref().map(|directive| directive.as_str()), "metadata")?;
+    let new_metadata = replaces(
+        input.metadata_directive.as_ref().map(|directive| directive.as_str()),
+        "metadata",
+    )?;
     let new_tags =
         replaces(input.tagging_directive.as_ref().map(|directive| directive.as_str()), "tagging")?;
     let changes = new_metadata

@@ -173,12 +173,15 @@ fn read(
     trailers: Trailers,
     origin: String,
 ) -> S3Result<Given> {
-    let length = headers.get("x-amz-decoded-content-length").or(headers.get(header::CONTENT_LENGTH));
+    let length =
+        headers.get("x-amz-decoded-content-length").or(headers.get(header::CONTENT_LENGTH));
     let length = length.cloned();
     let size_bytes = match length.as_ref().map(|value| value.to_str().unwrap_or_default().parse()) {
         None => None,
         Some(Ok(size)) => Some(size),
-        Some(Err(_)) => return Err(s3_error!(InvalidArgument, "The content length is not a number.")),
+        Some(Err(_)) => {
+            return Err(s3_error!(InvalidArgument, "The content length is not a number."));
+        }
     };
     headers.remove("x-amz-decoded-content-length");
     if let Some(length) = length {

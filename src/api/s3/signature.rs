@@ -199,7 +199,8 @@ mod tests {
 
     #[test]
     fn what_is_stripped_is_the_signature_and_nothing_else() {
-        let uri = Uri::from_static("/b/k?versionId=null&AWSAccessKeyId=A&Signature=s&Expires=1&acl");
+        let uri =
+            Uri::from_static("/b/k?versionId=null&AWSAccessKeyId=A&Signature=s&Expires=1&acl");
         assert_eq!(strip(&uri, &mut HeaderMap::new()), "/b/k?versionId=null&acl");
     }
 

@@ -100,7 +100,8 @@ impl Place {
             request = request.header("content-length", body.len());
         }
         for (name, value) in headers {
-            request = request.header(*name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            request =
+                request.header(*name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         self.call(request.body(Body::from(body)).unwrap()).await
     }
@@ -229,13 +230,12 @@ async fn an_unverifiable_chunked_body_is_decoded_too() {
 #[tokio::test]
 async fn an_error_names_its_resource_and_the_id_in_its_header() {
     let place = place().await;
-    let answer = place.send("GET", "/things/no%20such<key", &[], "").await;
+    let answer = place.send("GET", "/things/no%20such%3Ckey", &[], "").await;
     let id = answer.header("x-amz-request-id");
     let host = answer.header("x-amz-id-2");
     let text = answer.text().replace(id, "ID").replace(host, "HOST");
     insta::assert_snapshot!(text, @r#"
-    <?xml version="1.0" encoding="UTF-8"?>
-    <Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Resource>/things/no%20such&lt;key</Resource><RequestId>ID</RequestId><HostId>HOST</HostId></Error>
+    <?xml version="1.0" encoding="UTF-8"?><Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Resource>/things/no%20such%3Ckey</Resource><RequestId>ID</RequestId><HostId>HOST</HostId></Error>
     "#);
     assert_eq!((answer.status.as_u16(), answer.header("server")), (404, "AmazonS3"));
     let missing = place.send("HEAD", "/nowhere", &[], "").await;
@@ -254,7 +254,8 @@ async fn what_is_put_comes_back_with_its_headers() {
         ("x-amz-tagging", "a=b&c=d"),
     ];
     let put = place.send("PUT", "/things/dags/etl.py", &given, "print()").await;
-    assert_eq!(put.header("etag"), "\"56e29b0df2e7eb0c4dd70a8dd7b45c4a\"".replace("56e29b0df2e7eb0c4dd70a8dd7b45c4a", &hex::encode(md5::Md5::digest(b"print()"))));
+    let md5 = hex::encode(md5::Md5::digest(b"print()"));
+    assert_eq!(put.header("etag"), format!("\"{md5}\""));
     assert_eq!(put.header("x-amz-version-id"), "");
     let got = place.send("GET", "/things/dags/etl.py", &[], "").await;
     assert_eq!(got.text(), "print()");
@@ -449,9 +450,9 @@ async fn buckets_are_made_described_and_listed() {
     let head = place.send("HEAD", "/things", &[], "").await;
     assert_eq!(head.header("x-amz-bucket-region"), "eu-west-1");
     let there = place.send("GET", "/things?location", &[], "").await;
-    insta::assert_snapshot!(there.text(), @"");
+    insta::assert_snapshot!(there.text(), @r#"<?xml version="1.0" encoding="UTF-8"?><LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">eu-west-1</LocationConstraint>"#);
     let home = place.send("GET", "/home-bucket?location", &[], "").await;
-    insta::assert_snapshot!(home.text(), @"");
+    insta::assert_snapshot!(home.text(), @r#"<?xml version="1.0" encoding="UTF-8"?><LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></LocationConstraint>"#);
     let versioning = place.send("GET", "/things?versioning", &[], "").await;
     assert!(!versioning.text().contains("Status"), "{}", versioning.text());
     let all = place.send("GET", "/", &[], "").await;

@@ -1,7 +1,5 @@
 //! Writes the XML that `s3s` cannot.
 
-use std::fmt::Write as _;
-
 use s3s::S3Result;
 
 /// The namespace of every answer but errors.
@@ -19,8 +17,9 @@ impl Xml {
         let mut text = String::with_capacity(64 * 1024);
         text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         let mut xml = Xml { text };
-        // Writing to a `String` does not fail.
-        drop(write!(xml.text, "<{root} xmlns=\"{NAMESPACE}\">"));
+        for part in ["<", root, " xmlns=\"", NAMESPACE, "\">"] {
+            xml.text.push_str(part);
+        }
         fill(&mut xml);
         xml.close(root);
         xml.text
@@ -55,8 +54,7 @@ pub(super) fn escape(into: &mut String, value: &str) {
             '<' => into.push_str("&lt;"),
             '>' => into.push_str("&gt;"),
             '"' => into.push_str("&quot;"),
-            // Writing to a `String` does not fail.
-            '\0'..='\u{1f}' => drop(write!(into, "&#x{:x};", u32::from(character))),
+            '\0'..='\u{1f}' => into.push_str(&format!("&#x{:x};", u32::from(character))),
             _ => into.push(character),
         }
     }
