@@ -91,9 +91,9 @@ impl Frame {
         for (name, value) in
             [("Resource", &self.path), ("RequestId", &self.request_id), ("HostId", &self.host_id)]
         {
-            text.push_str(&format!("<{name}>"));
+            text.extend(["<", name, ">"]);
             escape(&mut text, value);
-            text.push_str(&format!("</{name}>"));
+            text.extend(["</", name, ">"]);
         }
         text.push_str(END);
         Body::from(text)

@@ -1,4 +1,4 @@
-//! ListObjects, ListObjectsV2 and ListObjectVersions, from query to XML.
+//! `ListObjects`, `ListObjectsV2` and `ListObjectVersions`, from query to XML.
 //!
 //! The wire is ours: `s3s` writes delete markers and versions in two heaps, not in listing order, refuses empty tokens
 //! and cannot write keys that hold control characters.
@@ -164,7 +164,7 @@ pub(super) async fn answer(
             }
         }
     });
-    xml::answer(document)
+    Ok(xml::answer(document))
 }
 
 /// Where to go on, as the three kinds say it.

@@ -63,7 +63,7 @@ struct Surroundings {
     identities: Arc<[Identity]>,
 }
 
-/// Bucket names are checked where they matter, at CreateBucket: elsewhere a bad one is a bucket that does not exist.
+/// Bucket names are checked where they matter, at `CreateBucket`: elsewhere a bad one is a bucket that does not exist.
 struct AnyName;
 
 impl NameValidation for AnyName {

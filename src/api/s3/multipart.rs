@@ -139,7 +139,7 @@ pub(super) async fn upload_part(
     let declared = given.declared()?;
     let echoed = declared.checksum.clone();
     let objects = &surroundings.objects;
-    let part = objects.put_part(&bucket, &upload, number, declared, received).await?;
+    let part = objects.put_part((&bucket, &upload, number), declared, received).await?;
     let mut output = UploadPartOutput { e_tag: Some(strong(&part.etag())), ..Default::default() };
     let Checksum { algorithm, value, .. } = part.checksum();
     output = with_checksum!(output, algorithm, value);
@@ -186,7 +186,7 @@ pub(super) async fn copy_part(
         incoming.write(chunk).await?;
     }
     let received = incoming.finish().await?;
-    let part = objects.put_part(&bucket, &upload, number, Declared::default(), received).await?;
+    let part = objects.put_part((&bucket, &upload, number), Declared::default(), received).await?;
     let Checksum { algorithm, value, .. } = part.checksum();
     let result = CopyPartResult {
         e_tag: Some(strong(&part.etag())),

@@ -11,8 +11,9 @@ use s3s::dto::{
     CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
     DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, Error as FailedDeletion,
     GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectAttributesParts, GetObjectInput,
-    GetObjectOutput, HeadObjectInput, HeadObjectOutput, ObjectAttributes, ObjectIdentifier,
-    ObjectPart, PutObjectInput, PutObjectOutput, StorageClass, StreamingBlob,
+    GetObjectOutput, HeadObjectInput, HeadObjectOutput, MetadataDirective, ObjectAttributes,
+    ObjectIdentifier, ObjectPart, PutObjectInput, PutObjectOutput, StorageClass, StreamingBlob,
+    TaggingDirective,
 };
 use s3s::{S3Error, S3Response, S3Result, s3_error};
 
@@ -397,7 +398,7 @@ fn matches(condition: &ETagCondition, version: &Version) -> bool {
     }
 }
 
-/// RFC 9110, 13.2.2: a condition on the ETag overrides the one on the date.
+/// RFC 9110, 13.2.2: a condition on the `ETag` overrides the one on the date.
 fn outcome(version: &Version, asked: &Asked) -> Outcome {
     let newer_than = |at: &s3s::dto::Timestamp| {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
@@ -485,12 +486,11 @@ pub(super) async fn get(
 }
 
 fn streamed(reading: Reading) -> StreamingBlob {
-    let body = match reading.in_memory() {
-        Some(bytes) => s3s::Body::from(bytes),
-        None => {
-            let frames = reading.into_stream().map(|chunk| chunk.map(Frame::data));
-            s3s::Body::http_body_unsync(StreamBody::new(frames))
-        }
+    let body = if let Some(bytes) = reading.in_memory() {
+        s3s::Body::from(bytes)
+    } else {
+        let frames = reading.into_stream().map(|chunk| chunk.map(Frame::data));
+        s3s::Body::http_body_unsync(StreamBody::new(frames))
     };
     StreamingBlob::from(body)
 }
@@ -574,6 +574,7 @@ fn object_parts(
 // ---- copy
 
 /// The conditions of a copy on its source. AWS: what fails is 412, never 304.
+#[expect(clippy::struct_field_names, reason = "they are the headers' names")]
 pub(super) struct SourceConditions {
     pub(super) if_match: Option<ETagCondition>,
     pub(super) if_none_match: Option<ETagCondition>,
@@ -649,12 +650,10 @@ pub(super) async fn copy(
              5368709120"
         ));
     }
-    let new_metadata = replaces(
-        input.metadata_directive.as_ref().map(|directive| directive.as_str()),
-        "metadata",
-    )?;
+    let new_metadata =
+        replaces(input.metadata_directive.as_ref().map(MetadataDirective::as_str), "metadata")?;
     let new_tags =
-        replaces(input.tagging_directive.as_ref().map(|directive| directive.as_str()), "tagging")?;
+        replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str), "tagging")?;
     let changes = new_metadata
         || input.storage_class.is_some()
         || input.website_redirect_location.is_some()

@@ -73,7 +73,7 @@ fn query_value(uri: &Uri, wanted: &str) -> Option<String> {
     query_pairs(uri).into_iter().find(|(name, _)| name == wanted).map(|(_, value)| value)
 }
 
-/// Finds the signature of a request: SigV4 or SigV2, in a header or in the query.
+/// Finds the signature of a request: `SigV4` or `SigV2`, in a header or in the query.
 pub(super) fn claim(method: &Method, uri: &Uri, headers: &HeaderMap) -> Claim {
     if method == Method::POST && is_form(headers) {
         return Claim::Form;

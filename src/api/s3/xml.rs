@@ -1,7 +1,5 @@
 //! Writes the XML that `s3s` cannot.
 
-use s3s::S3Result;
-
 /// The namespace of every answer but errors.
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
@@ -54,16 +52,20 @@ pub(super) fn escape(into: &mut String, value: &str) {
             '<' => into.push_str("&lt;"),
             '>' => into.push_str("&gt;"),
             '"' => into.push_str("&quot;"),
-            '\0'..='\u{1f}' => into.push_str(&format!("&#x{:x};", u32::from(character))),
+            '\0'..='\u{1f}' => into.push_str(&reference(character)),
             _ => into.push(character),
         }
     }
 }
 
+fn reference(character: char) -> String {
+    format!("&#x{:x};", u32::from(character))
+}
+
 /// An answer with that document as its body.
-pub(super) fn answer(document: String) -> S3Result<http::Response<s3s::Body>> {
+pub(super) fn answer(document: String) -> http::Response<s3s::Body> {
     let mut response = http::Response::new(s3s::Body::from(document));
     let kind = http::HeaderValue::from_static("application/xml");
     response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-    Ok(response)
+    response
 }
