@@ -115,7 +115,7 @@ pub const USER_METADATA_MAX_BYTES: usize = 2 * 1024;
 /// XML bodies of S3 requests: 1,000 keys of 1,024 bytes, or 10,000 parts, with room for their tags.
 pub const S3_XML_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Objects in one DeleteObjects request (S3 API reference).
+/// Objects in one `DeleteObjects` request (S3 API reference).
 pub const DELETE_OBJECTS_MAX: usize = 1000;
 
 /// A chunk's head or a trailer line of an `aws-chunked` body: the signed ones are about 90 bytes.
