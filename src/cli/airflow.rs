@@ -21,7 +21,12 @@ pub(super) struct Airflow {
     #[arg(long, value_name = "NAME")]
     environment: Option<EnvironmentName>,
     /// The command's words
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "ARGS")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "ARGS"
+    )]
     argv: Vec<String>,
 }
 

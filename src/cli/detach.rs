@@ -72,8 +72,7 @@ async fn watch(
     without_airflow: bool,
     log: &Path,
 ) -> Result<ExitCode, Failure> {
-    let mut progress =
-        if as_json { Progress::for_programs() } else { Progress::for_people() };
+    let mut progress = if as_json { Progress::for_programs() } else { Progress::for_people() };
     let mut ready = Value::Null;
     while let Ok(Some(line)) = lines.next_line().await {
         let Ok(said) = serde_json::from_str::<Value>(&line) else { continue };
@@ -107,6 +106,6 @@ async fn watch(
 fn terminate(child: &Child) {
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
         // It may have ended meanwhile.
-        drop(kill(Pid::from_raw(pid), Signal::SIGTERM));
+        kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn run(place: &Place, asked: &Doctor) -> Result<ExitCode, Failu
         .and_then(|config| airflow::recipe(&config.environment.as_ref()?.airflow_version))
         .or_else(|| airflow::RECIPES.first().copied());
     let mut findings = vec![python(place, recipe), uv(place)];
-    findings.extend(config.as_ref().into_iter().flat_map(|config| space(config)));
+    findings.extend(config.as_ref().into_iter().flat_map(space));
     if let (Some(config), false) = (&config, running) {
         findings.extend(ports(config));
     }
@@ -72,7 +72,9 @@ pub(super) async fn run(place: &Place, asked: &Doctor) -> Result<ExitCode, Failu
     findings.push(localhost());
     findings.push(docker(place));
     findings.push(match (&config, running) {
-        (None, _) => warn("project", "none here", "`windtunnel init` makes one, `--project DIR` names one"),
+        (None, _) => {
+            warn("project", "none here", "`windtunnel init` makes one, `--project DIR` names one")
+        }
         (Some(config), true) => ok("project", format!("{} is running", config.project.display())),
         (Some(config), false) => ok("project", format!("{}", config.project.display())),
     });
@@ -166,10 +168,17 @@ fn space(config: &Config) -> Vec<Finding> {
         let place = existing(folder);
         let free = match nix::sys::statvfs::statvfs(place) {
             Ok(stat) => stat.blocks_available().saturating_mul(stat.fragment_size()),
-            Err(error) => return warn(about, format!("{}: {error}", place.display()), "look there"),
+            Err(error) => {
+                return warn(about, format!("{}: {error}", place.display()), "look there");
+            }
         };
         // Decimal, as disks are sold; a figure for people needs one digit after the point.
-        let seen = format!("{}.{} GB free in {}", free / 1_000_000_000, free / 100_000_000 % 10, place.display());
+        let seen = format!(
+            "{}.{} GB free in {}",
+            free / 1_000_000_000,
+            free / 100_000_000 % 10,
+            place.display()
+        );
         if free < needed {
             fail(about, seen, "make room, or set WINDTUNNEL_CACHE_DIR to a folder on another disk")
         } else if free < EASY_BYTES {
@@ -186,7 +195,11 @@ fn space(config: &Config) -> Vec<Finding> {
 
 fn ports(config: &Config) -> Vec<Finding> {
     let config::Addresses { aws, console, web } = config.addresses;
-    let named = [("aws", "--aws-addr", aws), ("console", "--console-addr", console), ("web", "--web-addr", web)];
+    let named = [
+        ("aws", "--aws-addr", aws),
+        ("console", "--console-addr", console),
+        ("web", "--web-addr", web),
+    ];
     named.into_iter().map(|(name, flag, address)| port(name, flag, address)).collect()
 }
 
@@ -198,17 +211,25 @@ fn port(name: &str, flag: &str, address: SocketAddr) -> Finding {
             let mend = format!("stop the program that has it, or `windtunnel up {flag} {any}`");
             fail("port", format!("{address} is taken ({name})"), mend)
         }
-        Err(error) => fail("port", format!("{address} ({name}): {error}"), format!("choose another with {flag}")),
+        Err(error) => fail(
+            "port",
+            format!("{address} ({name}): {error}"),
+            format!("choose another with {flag}"),
+        ),
     }
 }
 
-/// PostgreSQL refuses to run as root, so it runs as somebody else, who must get to its files.
+/// `PostgreSQL` refuses to run as root, so it runs as somebody else, who must get to its files.
 fn root(config: Option<&Config>) -> Vec<Finding> {
     let users = ["postgres", "nobody"];
     let user = users.iter().find(|user| matches!(nix::unistd::User::from_name(user), Ok(Some(_))));
     let mut findings = vec![match user {
         Some(user) => ok("root", format!("PostgreSQL can run as `{user}`")),
-        None => fail("root", "there is neither a user `postgres` nor `nobody`", "useradd --system postgres"),
+        None => fail(
+            "root",
+            "there is neither a user `postgres` nor `nobody`",
+            "useradd --system postgres",
+        ),
     }];
     let folders = config.into_iter().flat_map(|config| [&config.state, &config.cache]);
     findings.extend(folders.filter_map(|folder| {
@@ -235,7 +256,11 @@ fn localhost() -> Finding {
     let names = ["api.localhost", "env.localhost", "ops.localhost"];
     let lost: Vec<&str> = names
         .into_iter()
-        .filter(|name| !(*name, 80).to_socket_addrs().is_ok_and(|mut found| found.all(|a| a.ip().is_loopback())))
+        .filter(|name| {
+            !(*name, 80)
+                .to_socket_addrs()
+                .is_ok_and(|mut found| found.all(|a| a.ip().is_loopback()))
+        })
         .collect();
     if lost.is_empty() {
         return ok("names", "names below .localhost resolve to this machine");
@@ -250,10 +275,12 @@ fn localhost() -> Finding {
 }
 
 fn docker(place: &Place) -> Finding {
-    match docker_answers(&place.machine) {
-        true => ok("Docker", "an engine answers; this version runs Airflow as processes all the same"),
-        false => ok("Docker", "no engine answers; Airflow runs as processes"),
-    }
+    let seen = if docker_answers(&place.machine) {
+        "an engine answers; this version runs Airflow as processes all the same"
+    } else {
+        "no engine answers; Airflow runs as processes"
+    };
+    ok("Docker", seen)
 }
 
 #[cfg(test)]
@@ -277,8 +304,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let closed = folder.path().join("closed");
         std::fs::create_dir_all(closed.join("inner")).unwrap();
-        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o700)).unwrap();
+        let mode = std::fs::Permissions::from_mode;
+        std::fs::set_permissions(folder.path(), mode(0o755)).unwrap();
+        std::fs::set_permissions(&closed, mode(0o700)).unwrap();
         let found = closed_folder(&closed.join("inner"));
         assert!(found.is_some_and(|found| closed.starts_with(found)));
     }

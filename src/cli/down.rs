@@ -20,10 +20,9 @@ pub(super) struct Down {
 
 pub(super) async fn run(place: &Place, asked: &Down) -> Result<ExitCode, Failure> {
     let state = place.state()?;
-    match stop(&state, Duration::from_secs(asked.timeout)).await? {
-        true => terminal::note("windtunnel has stopped"),
-        false => terminal::note("windtunnel is not running for this project"),
-    }
+    let stopped = stop(&state, Duration::from_secs(asked.timeout)).await?;
+    let word = if stopped { "has stopped" } else { "is not running for this project" };
+    terminal::note(&format!("windtunnel {word}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -54,12 +53,10 @@ async fn released(state: &Path) -> Result<(), Failure> {
         drop(told.send(held));
     });
     match waited.await {
-        Ok(Ok(())) => Ok(()),
-        // The state folder went with it.
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Ok(Err(error)) => {
+        // Where the file is not there any more, the state folder went with it.
+        Ok(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Failure::cannot("wait for windtunnel's end", &error, "`windtunnel status`"))
         }
-        Err(_) => Ok(()),
+        Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -59,9 +59,11 @@ pub(super) async fn variables(place: &Place) -> Result<Variables, Failure> {
             format!("http://{}", config.addresses.aws)
         }
         // It may be starting: then its file is there before its console answers.
-        None => daemon::read_instance(&config.state)
-            .map_err(|_| super::client::not_running())?
-            .aws_endpoint,
+        None => {
+            daemon::read_instance(&config.state)
+                .map_err(|_| super::client::not_running())?
+                .aws_endpoint
+        }
     };
     let identity = config.identities.first().expect("a config names at least one identity");
     let file = |name: &str| config.state.join(name).display().to_string();
@@ -113,9 +115,12 @@ fn written(variables: &Variables, shell: Shell) -> String {
             lines.extend(set.map(|(name, value)| format!("set -gx {name} {};", fish(value))));
         }
         Shell::Powershell => {
-            lines.extend(variables.unset.iter().map(|name| {
-                format!("Remove-Item Env:{name} -ErrorAction SilentlyContinue")
-            }));
+            lines.extend(
+                variables
+                    .unset
+                    .iter()
+                    .map(|name| format!("Remove-Item Env:{name} -ErrorAction SilentlyContinue")),
+            );
             let set = variables.set.iter();
             lines.extend(set.map(|(name, value)| format!("$Env:{name} = {}", powershell(value))));
         }
@@ -155,11 +160,8 @@ fn powershell(value: &str) -> String {
 
 /// In double quotes, where quote, backslash, dollar and line end are special.
 fn dotenv(value: &str) -> String {
-    let escaped = value
-        .replace('\\', r"\\")
-        .replace('"', "\\\"")
-        .replace('$', r"\$")
-        .replace('\n', r"\n");
+    let escaped =
+        value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$").replace('\n', r"\n");
     format!("\"{escaped}\"")
 }
 

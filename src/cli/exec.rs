@@ -13,7 +13,12 @@ use super::failure::Failure;
     Exits with the command's own code.")]
 pub(super) struct Exec {
     /// The command's words
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "CMD")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "CMD"
+    )]
     argv: Vec<String>,
 }
 

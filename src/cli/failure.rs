@@ -94,7 +94,7 @@ impl From<ConfigError> for Failure {
 
 /// An error and everything behind it, in one line. A cause that only repeats its effect is left out.
 pub(super) fn causes(error: &dyn Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
+    let chain = std::iter::successors(Some(error), |&error| error.source());
     let mut parts: Vec<String> = Vec::new();
     for part in chain.map(ToString::to_string) {
         if !parts.iter().any(|said| said.contains(&part)) {
@@ -122,9 +122,6 @@ mod tests {
     #[test]
     fn a_failure_survives_the_way_to_another_process() {
         let failure = Failure::new("a").why("b").code(NO);
-        assert_eq!(
-            Failure::from_json(&failure.json()["error"]).to_string(),
-            failure.to_string()
-        );
+        assert_eq!(Failure::from_json(&failure.json()["error"]).to_string(), failure.to_string());
     }
 }

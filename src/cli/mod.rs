@@ -50,7 +50,13 @@ Exit codes:
 #[command(subcommand_required = true, arg_required_else_help = true)]
 struct Arguments {
     /// The project's folder, where it is not the current one or around it
-    #[arg(long, global = true, env = "WINDTUNNEL_PROJECT", value_name = "DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "WINDTUNNEL_PROJECT",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
     project: Option<PathBuf>,
     #[command(subcommand)]
     verb: Verb,

@@ -28,9 +28,10 @@ pub(super) struct Progress {
 impl Progress {
     /// For the person at the terminal, or for who reads stderr.
     pub(super) fn for_people() -> Progress {
-        let manner = match std::io::stderr().is_terminal() {
-            true => Manner::Terminal { bars: MultiProgress::new(), spinners: BTreeMap::new() },
-            false => Manner::Plain,
+        let manner = if std::io::stderr().is_terminal() {
+            Manner::Terminal { bars: MultiProgress::new(), spinners: BTreeMap::new() }
+        } else {
+            Manner::Plain
         };
         Progress { manner, began: Instant::now() }
     }
@@ -131,7 +132,9 @@ impl Progress {
             Manner::Plain => terminal::note(&line),
             Manner::Json => {
                 let seconds = took.as_secs_f64();
-                self.json(json!({ "stage": name, "state": "done", "seconds": seconds, "cached": cached }));
+                self.json(
+                    json!({ "stage": name, "state": "done", "seconds": seconds, "cached": cached }),
+                );
             }
         }
     }

@@ -19,6 +19,6 @@ pub(super) async fn run(mut place: Place, asked: Restart) -> Result<ExitCode, Fa
     if let Some(folder) = &asked.up.folder {
         place.asked = Some(folder.clone());
     }
-    down::stop(&place.state()?, Duration::from_secs(60)).await?;
+    down::stop(&place.state()?, Duration::from_mins(1)).await?;
     up::run(place, asked.up).await
 }

@@ -1,6 +1,5 @@
 //! `windtunnel status`: what runs, and where it listens.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -42,22 +41,25 @@ fn table(status: &Value) -> String {
     line(format!("console  {}", text(&status["console"])));
     line(format!("pid      {} ({} runtime)", status["pid"], text(&status["runtime"])));
     for environment in status["environments"].as_array().into_iter().flatten() {
-        let mut head = format!("\n{}  {}", text(&environment["name"]), text(&environment["status"]));
-        // Writing to a String cannot fail.
-        drop(write!(head, "  Airflow {}", text(&environment["airflow_version"])));
-        if let Some(web) = environment["webserver_url"].as_str() {
-            drop(write!(head, "  https://{web}"));
-        }
-        drop(write!(head, "  s3://{}", text(&environment["bucket"])));
-        line(head);
+        let web = environment["webserver_url"].as_str();
+        line(format!(
+            "\n{}  {}  Airflow {}{}  s3://{}",
+            text(&environment["name"]),
+            text(&environment["status"]),
+            text(&environment["airflow_version"]),
+            web.map(|web| format!("  https://{web}")).unwrap_or_default(),
+            text(&environment["bucket"]),
+        ));
         if let Some(message) = environment["reason"]["message"].as_str() {
             line(format!("  {message}"));
         }
         for component in environment["components"].as_array().into_iter().flatten() {
-            let pid = component["pid"].as_u64().map_or("down".to_owned(), |pid| format!("pid {pid}"));
+            let pid =
+                component["pid"].as_u64().map_or("down".to_owned(), |pid| format!("pid {pid}"));
             let name = text(&component["name"]);
             let restarts = component["restarts"].as_u64().unwrap_or(0);
-            let again = if restarts > 0 { format!("  restarted {restarts}x") } else { String::new() };
+            let again =
+                if restarts > 0 { format!("  restarted {restarts}x") } else { String::new() };
             line(format!("  {name:<14} {pid}{again}"));
         }
         for error in environment["import_errors"].as_array().into_iter().flatten() {

@@ -24,7 +24,7 @@ pub(super) struct File {
     pub(super) identity: Vec<IdentityTable>,
 }
 
-/// CreateEnvironment's members, under their own names.
+/// `CreateEnvironment`'s members, under their own names.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
 pub(super) struct EnvironmentTable {
@@ -113,7 +113,7 @@ macro_rules! checked {
 }
 
 checked!(
-    /// One of MWAA's classes (API reference, CreateEnvironment).
+    /// One of MWAA's classes (API reference, `CreateEnvironment`).
     EnvironmentClass(String),
     |given| {
         const CLASSES: [&str; 6] =
@@ -138,7 +138,7 @@ checked!(
 );
 
 checked!(
-    /// `PUBLIC_ONLY`, `PRIVATE_ONLY` or `PUBLIC_AND_PRIVATE` (API reference, CreateEnvironment).
+    /// `PUBLIC_ONLY`, `PRIVATE_ONLY` or `PUBLIC_AND_PRIVATE` (API reference, `CreateEnvironment`).
     AccessMode(String),
     |given| match given {
         "PUBLIC_ONLY" | "PRIVATE_ONLY" | "PUBLIC_AND_PRIVATE" => Ok(given.to_owned()),
@@ -147,7 +147,7 @@ checked!(
 );
 
 checked!(
-    /// `DAY:HH:MM` at a full or half hour (API reference, CreateEnvironment).
+    /// `DAY:HH:MM` at a full or half hour (API reference, `CreateEnvironment`).
     MaintenanceWindow(String),
     |given| {
         let fits = given.split_once(':').is_some_and(|(day, time)| {
@@ -166,7 +166,7 @@ checked!(
 );
 
 checked!(
-    /// 16 to 128 word characters (IAM API reference, AccessKey).
+    /// 16 to 128 word characters (IAM API reference, `AccessKey`).
     AccessKeyId(String),
     |given| {
         let fits = (16..=128).contains(&given.len())

@@ -55,16 +55,15 @@ fn complete(table: IdentityTable, account: &AccountId) -> Identity {
 /// The identity of a project that names none. Made on the first call, the same ever after.
 pub(super) fn kept(state: &Path, account: &AccountId) -> Result<Identity, ConfigError> {
     let path = state.join("identity.json");
-    let kept = match private::read::<Kept>(&path)? {
-        Some(kept) => kept,
-        None => {
-            let made = Kept {
-                access_key_id: format!("AKIAWINDTUNNEL{}", random_text(6).to_ascii_uppercase()),
-                secret_access_key: random_text(40),
-            };
-            private::write(&path, &made)?;
-            made
-        }
+    let kept = if let Some(kept) = private::read::<Kept>(&path)? {
+        kept
+    } else {
+        let made = Kept {
+            access_key_id: format!("AKIAWINDTUNNEL{}", random_text(6).to_ascii_uppercase()),
+            secret_access_key: random_text(40),
+        };
+        private::write(&path, &made)?;
+        made
     };
     Ok(Identity {
         arn: format!("arn:aws:iam::{account}:user/windtunnel"),

@@ -19,7 +19,7 @@ pub struct Machine {
     pub docker_host: Option<String>,
     /// `WINDTUNNEL_LOG`: what to log, such as `debug` or `windtunnel::delivery=trace`.
     pub log: Option<String>,
-    /// Whether this is root, for whom PostgreSQL refuses to run.
+    /// Whether this is root, for whom `PostgreSQL` refuses to run.
     pub is_root: bool,
     cache_home: Option<PathBuf>,
 }
@@ -44,7 +44,7 @@ impl Machine {
 
     /// Where downloads are kept when nobody says otherwise.
     ///
-    /// Root's is outside of root's home: PostgreSQL runs as another user, who must get there.
+    /// Root's is outside of root's home: `PostgreSQL` runs as another user, who must get there.
     pub(super) fn cache(&self) -> Result<PathBuf, ConfigError> {
         if self.is_root {
             return Ok(PathBuf::from("/var/cache/windtunnel"));

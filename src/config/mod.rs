@@ -70,7 +70,7 @@ pub enum Plugins {
     Archive(PathBuf),
 }
 
-/// The `[environment]` of `windtunnel.toml`: CreateEnvironment's own member names, with MWAA's defaults filled in.
+/// The `[environment]` of `windtunnel.toml`: `CreateEnvironment`'s own member names, with MWAA's defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentSettings {
     pub name: EnvironmentName,

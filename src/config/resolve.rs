@@ -68,9 +68,10 @@ pub fn resolve(project: &Path, flags: &Flags, machine: &Machine) -> Result<Confi
         some => some,
     };
     let layout = layout::detect(project);
-    let environment = match flags.no_airflow {
-        true => None,
-        false => Some(settings(environment, project, &account, &layout, machine)?),
+    let environment = if flags.no_airflow {
+        None
+    } else {
+        Some(settings(environment, project, &account, &layout, machine)?)
     };
     Ok(Config {
         auth: auth(aws.auth.expect(SET), addresses),

@@ -61,7 +61,8 @@ fn written(events: &[Numbered]) -> Bytes {
     for numbered in events {
         let mut body = serde_json::to_value(&numbered.event).expect("an event is plain data");
         body["at"] = numbered.at.as_millis().into();
-        text.push_str(&format!("id: {}\ndata: {body}\n\n", numbered.seq));
+        text +=
+            &["id: ", &numbered.seq.to_string(), "\ndata: ", &body.to_string(), "\n\n"].concat();
     }
     text.into()
 }

@@ -69,8 +69,7 @@ mod tests {
         std::fs::write(project.join("dags/hello.py"), "mine").unwrap();
         run(&place, &asked).unwrap();
         assert_eq!(std::fs::read_to_string(project.join("dags/hello.py")).unwrap(), "mine");
-        let config =
-            crate::config::resolve(&project, &Flags::default(), &place.machine).unwrap();
+        let config = crate::config::resolve(&project, &Flags::default(), &place.machine).unwrap();
         assert!(config.layout.startup_script.is_some() && config.layout.requirements.is_some());
         assert_eq!(config.environment.unwrap().name.as_str(), "new");
     }

@@ -12,7 +12,7 @@ use crate::cli::progress::Progress;
 use crate::cli::terminal;
 use crate::daemon::{Note, Running};
 use crate::environment::{Environment, Status, UpdateStatus};
-use crate::id::EnvironmentName;
+use crate::id::{EnvironmentName, ObjectKey};
 use crate::mirror;
 use crate::runtime::Report;
 
@@ -48,7 +48,7 @@ pub(super) struct Follow {
 
 /// What may come next.
 enum News {
-    Environment(Option<Environment>),
+    Environment(Option<Box<Environment>>),
     Report(Report),
     Note(Note),
     Event(Option<Value>),
@@ -57,12 +57,12 @@ enum News {
 
 impl Follow {
     pub(super) fn new(
+        said: (Progress, Value),
         client: Client,
-        progress: Progress,
-        ready: Value,
         running: &mut Running,
         own: Option<&EnvironmentName>,
     ) -> Follow {
+        let (progress, ready) = said;
         // What has no environment has nobody to say anything.
         let (_, silence) = mpsc::unbounded_channel();
         Follow {
@@ -115,14 +115,14 @@ impl Follow {
             biased;
             report = heard(&mut self.reports) => News::Report(report),
             Some(note) = self.notes.recv() => News::Note(note),
-            now = changed(&mut self.environment) => News::Environment(now),
+            now = changed(&mut self.environment) => News::Environment(now.map(Box::new)),
             event = following(events) => News::Event(event),
             panicked = running.ended() => News::Ended(panicked),
         }
     }
 
     /// Takes in what the project's environment has become.
-    fn environment_is(&mut self, now: Option<Environment>) -> Option<End> {
+    fn environment_is(&mut self, now: Option<Box<Environment>>) -> Option<End> {
         let Some(now) = now else {
             self.progress.say("the environment was deleted", None);
             self.environment = None;
@@ -135,8 +135,8 @@ impl Follow {
                 self.warn(&now, "the last good environment goes on running");
                 self.available(&now);
             }
-            Status::CreateFailed => return self.failed(&now),
-            Status::Unavailable if failed && !self.told => return self.failed(&now),
+            Status::CreateFailed => return Some(self.failed(&now)),
+            Status::Unavailable if failed && !self.told => return Some(self.failed(&now)),
             Status::Unavailable => self.warn(&now, "`windtunnel restart` tries again"),
             Status::Creating
             | Status::Updating
@@ -177,9 +177,9 @@ impl Follow {
         }
     }
 
-    fn failed(&mut self, now: &Environment) -> Option<End> {
+    fn failed(&mut self, now: &Environment) -> End {
         self.failure = Some(reason(now, "cannot start the environment").code(NO));
-        Some(End::Failed)
+        End::Failed
     }
 
     fn warn(&self, now: &Environment, next: &str) {
@@ -210,22 +210,22 @@ impl Follow {
                     self.progress.say(&format!("{key} is gone"), Some(json!({ "mended": key })));
                 }
             }
-            Some("DagParsed") => self.parsed(key, event),
+            Some("DagParsed") => self.parsed(&key, event),
             Some(_) | None => {}
         }
     }
 
-    fn parsed(&mut self, key: String, event: &Value) {
-        let written = self.unread.remove(&key);
+    fn parsed(&mut self, key: &str, event: &Value) {
+        let written = self.unread.remove(key);
         if let Some(error) = event["error"].as_str() {
-            if self.broken.insert(key.clone(), error.to_owned()).as_deref() != Some(error) {
+            if self.broken.insert(key.to_owned(), error.to_owned()).as_deref() != Some(error) {
                 let value = json!({ "import_error": { "key": key, "message": error } });
                 self.progress.say(error, Some(value));
             }
             return;
         }
         let seconds = event["tookMs"].as_f64().unwrap_or(0.0) / 1000.0;
-        if self.broken.remove(&key).is_some() {
+        if self.broken.remove(key).is_some() {
             self.progress.say(&format!("{key} imports again"), Some(json!({ "mended": key })));
         } else if written && self.told {
             let line = format!("{key} is in Airflow after {seconds:.2} s");
@@ -268,8 +268,7 @@ async fn following(events: &mut Option<Events>) -> Option<Value> {
 /// The environment's own words about its failure, taken apart into what, why and what next.
 fn reason(now: &Environment, otherwise: &str) -> Failure {
     let Some((_, message)) = &now.last_update.error else {
-        return Failure::new(format!("{otherwise} `{}`", now.spec.name))
-            .next(settle::LOG_HINT);
+        return Failure::new(format!("{otherwise} `{}`", now.spec.name)).next(settle::LOG_HINT);
     };
     parted(message)
 }
@@ -288,7 +287,7 @@ fn said(note: &mirror::Note) -> Option<String> {
             let pinned = [&artefacts.requirements, &artefacts.plugins, &artefacts.startup_script];
             let changed = pinned.into_iter().flatten().map(|(key, _)| key);
             let changed: Vec<&str> =
-                changed.filter(|key| written.contains(key)).map(|key| key.as_str()).collect();
+                changed.filter(|key| written.contains(key)).map(ObjectKey::as_str).collect();
             // As on MWAA: a new version of these changes nothing until the environment is told to take it.
             (!changed.is_empty())
                 .then(|| format!("{} changed; `windtunnel restart` takes it", changed.join(", ")))

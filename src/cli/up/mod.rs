@@ -64,10 +64,7 @@ async fn begin(place: &Place, asked: &Up) -> Result<ExitCode, Failure> {
         return detach::run(&config, settle::words(&asked.flags), asked.json).await;
     }
     log_to(&config.state, place.machine.log.as_deref())?;
-    let progress = match asked.json {
-        true => Progress::for_programs(),
-        false => Progress::for_people(),
-    };
+    let progress = if asked.json { Progress::for_programs() } else { Progress::for_people() };
     progress.say(&settle::found(&config, &place.machine), None);
     progress.say(&format!("runtime  {runtime}"), Some(json!({ "runtime": runtime })));
     let code = serve(config, progress).await;
@@ -87,8 +84,12 @@ async fn serve(config: Config, progress: Progress) -> Result<ExitCode, Failure> 
         .map_err(|error| Failure::cannot("read what was just written", &error, "try again"))?;
     let ready = ready(&instance);
     progress.say(&format!("AWS      {}", instance.aws_endpoint), Some(ready.clone()));
-    let mut follow =
-        follow::Follow::new(Client::new(instance), progress, ready, &mut running, environment.as_ref());
+    let mut follow = follow::Follow::new(
+        (progress, ready),
+        Client::new(instance),
+        &mut running,
+        environment.as_ref(),
+    );
     let end = tokio::select! {
         end = follow.run(&mut running) => end,
         () = stops.next() => follow::End::Asked,
@@ -140,7 +141,9 @@ pub(super) fn summary(ready: &Value, available: &Value, last: &str) -> String {
         lines.push(format!("  bucket   s3://{bucket}"));
     }
     lines.push(String::new());
-    lines.push("  eval \"$(windtunnel env)\" points the AWS CLI and every SDK here. ".to_owned() + last);
+    lines.push(
+        "  eval \"$(windtunnel env)\" points the AWS CLI and every SDK here. ".to_owned() + last,
+    );
     lines.join("\n")
 }
 

@@ -153,7 +153,12 @@ mod tests {
         };
         assert_eq!(
             words(&flags),
-            ["--aws-addr=127.0.0.1:0", "--runtime=process", "--sync-interval=30000ms", "--no-airflow"]
+            [
+                "--aws-addr=127.0.0.1:0",
+                "--runtime=process",
+                "--sync-interval=30000ms",
+                "--no-airflow"
+            ]
         );
     }
 }
