@@ -144,3 +144,11 @@ pub const DEDUPLICATION_MS: i64 = 5 * 60 * 1000;
 
 /// Airflow's web server listens on loopback: a connection that takes this long is not coming.
 pub const UPSTREAM_CONNECT_SECONDS: u64 = 5;
+/// Queues in one listing (SQS API reference, `ListQueues`).
+pub const LIST_QUEUES_MAX: u32 = 1_000;
+
+/// Entries of an SQS batch (SQS API reference, `SendMessageBatch`).
+pub const BATCH_MAX_ENTRIES: usize = 10;
+
+/// All messages of an SQS batch together (SQS developer guide, "Amazon SQS message quotas", since August 2025).
+pub const BATCH_MAX_BYTES: usize = 1024 * 1024;
