@@ -309,7 +309,11 @@ mod tests {
 
     #[test]
     fn text_that_is_not_toml_is_refused_with_its_line() {
-        insta::assert_snapshot!(refused("[aws]\nregion = \n"));
+        insta::assert_snapshot!(refused("[aws]\nregion = \n"), @r"
+        error: windtunnel.toml:2 has a value that cannot be used
+          why: string values must be quoted, expected literal string
+         next: correct line 2 of windtunnel.toml
+        ");
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub struct Machine {
     pub log: Option<String>,
     /// Whether this is root, for whom `PostgreSQL` refuses to run.
     pub is_root: bool,
-    cache_home: Option<PathBuf>,
+    /// `XDG_CACHE_HOME`.
+    pub cache_home: Option<PathBuf>,
 }
 
 impl Machine {

@@ -137,7 +137,7 @@ impl Driver {
                 self.perform(state, Some(Effect::Launch { launch, spec }));
             }
             End::Fact(fact) => {
-                if let Fact::LaunchFailed(_, Fault { code, message }) = &fact {
+                if let Fact::LaunchFailed { fault: Fault { code, message }, .. } = &fact {
                     let environment = state.record.life.spec.name.as_str();
                     tracing::warn!(environment, code, message, "the launch failed");
                 }
@@ -275,13 +275,11 @@ async fn bind(
     };
     match bound {
         Ok(web) => End::Bound(launch, spec, web),
-        Err(error) => End::Fact(Fact::LaunchFailed(
-            launch,
-            Fault {
-                code: "WEB_SERVER_NOT_READY",
-                message: format!("cannot make the web server ready: {}", causes(&error)),
-            },
-        )),
+        Err(error) => {
+            let message = format!("cannot make the web server ready: {}", causes(&error));
+            let fault = Fault { code: "WEB_SERVER_NOT_READY", message };
+            End::Fact(Fact::LaunchFailed { launch, fault, still: None })
+        }
     }
 }
 

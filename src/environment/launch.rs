@@ -15,7 +15,9 @@ use super::{Pinned, Spec, Surroundings};
 use crate::airflow::{self, Recipe};
 use crate::id::{EnvironmentName, LaunchId, ObjectKey, QueueName};
 use crate::limits::{CELERY_VISIBILITY_SECONDS, STOP_GRACE_SECONDS};
-use crate::runtime::{Artefact, Broker, LaunchError, LaunchPlan, Life, Progress, Report, Secrets};
+use crate::runtime::{
+    Artefact, Broker, LaunchError, LaunchPlan, Life, Progress, Report, Runtime, Secrets,
+};
 
 /// One launch, with everything it needs.
 #[derive(Debug)]
@@ -30,22 +32,21 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    /// Stops what ran before and brings up what is described.
+    /// Brings up what is described. The runtime replaces what runs, or keeps it where that fails.
     pub(super) async fn run(self) -> Fact {
-        let launch = self.id;
+        let (launch, name) = (self.id, self.spec.name.clone());
+        let runtime = Arc::clone(&self.around.runtime);
         match self.attempt().await {
             Ok(()) => Fact::Launched(launch),
-            Err(fault) => Fact::LaunchFailed(launch, fault),
+            Err(fault) => {
+                let still = running(&*runtime, &name);
+                Fact::LaunchFailed { launch, fault, still }
+            }
         }
     }
 
     async fn attempt(self) -> Result<(), Fault> {
         let runtime = Arc::clone(&self.around.runtime);
-        let name = &self.spec.name;
-        let running = *runtime.life(name).borrow() != Life::Stopped;
-        if running {
-            runtime.stop(name, Duration::from_secs(STOP_GRACE_SECONDS)).await;
-        }
         let recipe = airflow::recipe(&self.spec.airflow_version).ok_or_else(|| {
             let version = &self.spec.airflow_version;
             configuration(format!("Airflow {version} is not supported by this windtunnel"))
@@ -58,12 +59,14 @@ impl Launch {
         runtime.launch(plan, progress).await.map_err(launch_fault)
     }
 
-    /// The Celery queue, with nothing in flight: its receivers of the last launch are gone.
+    /// The Celery queue. Where nothing runs, nothing in it is in flight either: its receivers are gone.
     async fn prepare_queue(&self) -> Result<(), Fault> {
         let queues = &self.around.queues;
         let queue = queue_name(&self.queue);
         queues.ensure(&queue, CELERY_VISIBILITY_SECONDS).await.map_err(|e| internal(&e))?;
-        queues.release_in_flight(&queue).await.map_err(|e| internal(&e))?;
+        if running(&*self.around.runtime, &self.spec.name).is_none() {
+            queues.release_in_flight(&queue).await.map_err(|e| internal(&e))?;
+        }
         Ok(())
     }
 
@@ -130,6 +133,13 @@ pub(super) async fn remove(around: &Surroundings, name: &EnvironmentName, queue:
         Ok(()) => Fact::Removed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Fact::Removed,
         Err(error) => Fact::RemovalFailed(disk("remove", &home, &error)),
+    }
+}
+
+fn running(runtime: &dyn Runtime, name: &EnvironmentName) -> Option<LaunchId> {
+    match &*runtime.life(name).borrow() {
+        Life::Running(launch) => Some(*launch),
+        Life::Stopped | Life::Lost { .. } => None,
     }
 }
 
