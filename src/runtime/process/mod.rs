@@ -150,7 +150,8 @@ impl Processes {
         let base = installer.base(plan.recipe).await?;
         let archive = plan.plugins.clone();
         let home = plan.home.clone();
-        let unpacking = tokio::task::spawn_blocking(move || plugins::unpack(&home, archive.as_ref()));
+        let unpacking =
+            tokio::task::spawn_blocking(move || plugins::unpack(&home, archive.as_ref()));
         let plugins = unpacking.await.map_err(|error| {
             failed("cannot unpack the plugins", &io::Error::other(error), "try again")
         })??;
@@ -168,8 +169,9 @@ impl Processes {
         under.extend(plan.variables.clone());
         let mut over = layers.above;
         over.insert(sweep::MARKER.to_owned(), self.state.display().to_string());
-        let environments =
-            self.startup(&plan, &base.python, &Sources { under, over, logs: &folders.logs }, progress).await?;
+        let environments = self
+            .startup(&plan, &base.python, &Sources { under, over, logs: &folders.logs }, progress)
+            .await?;
         let common = environments["scheduler"].clone();
         let wish = Wish {
             requirements: plan.requirements.as_ref(),
@@ -179,8 +181,16 @@ impl Processes {
         };
         let project = installer.project(plan.recipe, &base, &wish).await?;
         let environments = in_front(environments, &base, &project);
-        self.template(&plan, &files, &Template { installer: &installer, base: &base, environment: &environments["scheduler"] })
-            .await?;
+        self.template(
+            &plan,
+            &files,
+            &Template {
+                installer: &installer,
+                base: &base,
+                environment: &environments["scheduler"],
+            },
+        )
+        .await?;
         Ok(self.prepared(plan, Made { folders, files, project, environments }))
     }
 
@@ -205,7 +215,8 @@ impl Processes {
             environment: common.clone(),
         };
         let beside = difference(common, &environments["webserver"]);
-        let marker = Variables::from([(sweep::MARKER.to_owned(), self.state.display().to_string())]);
+        let marker =
+            Variables::from([(sweep::MARKER.to_owned(), self.state.display().to_string())]);
         Prepared { plan, start, files, parts, beside, marker }
     }
 
@@ -463,7 +474,8 @@ async fn make_template(
     let said = format!("making the database of Airflow {}, once", plan.recipe.version);
     source.installer.progress.tell(Report::Said(Stage::Database, said));
     let fresh = template.with_extension("new");
-    let home = tempfile::tempdir().map_err(|error| failed("cannot make a folder", &error, SPACE))?;
+    let home =
+        tempfile::tempdir().map_err(|error| failed("cannot make a folder", &error, SPACE))?;
     remove_folder(&fresh).map_err(|error| failed("cannot make the template", &error, SPACE))?;
     let files = postgres::Files { data: fresh.clone(), ..files.clone() };
     files.initialise().await?;

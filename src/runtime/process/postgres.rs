@@ -296,7 +296,8 @@ impl Server {
     fn watched_over(&self, data: &Path) -> io::Result<Guard> {
         let pid = self.child.id().ok_or_else(|| io::Error::other("it has ended"))?;
         // The number is compared with the server's own file, because numbers are used again.
-        let script = r#"cat >/dev/null; [ "$(head -n 1 "$2" 2>/dev/null)" = "$1" ] && kill -INT "$1""#;
+        let script =
+            r#"cat >/dev/null; [ "$(head -n 1 "$2" 2>/dev/null)" = "$1" ] && kill -INT "$1""#;
         let mut child = Command::new("/bin/sh")
             .args(["-c", script, "windtunnel-guard", &pid.to_string()])
             .arg(data.join("postmaster.pid"))

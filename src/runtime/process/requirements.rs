@@ -90,9 +90,10 @@ pub(super) struct Pins(BTreeMap<String, String>);
 
 impl Pins {
     pub(super) fn parse(text: &str) -> Pins {
-        let lines = text.lines().map(str::trim).filter(|line| {
-            line.starts_with(|first: char| first.is_ascii_alphanumeric())
-        });
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()));
         Pins(lines.map(|line| (package(line), line.to_owned())).collect())
     }
 
@@ -128,7 +129,8 @@ fn package(line: &str) -> String {
 pub(super) fn reason(said: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     // uv: "× No solution found", then an indented tree that begins with "╰─▶" and says why.
-    let because = lines.iter().position(|line| line.starts_with("╰─▶") || line.starts_with("Because"));
+    let because =
+        lines.iter().position(|line| line.starts_with("╰─▶") || line.starts_with("Because"));
     if let Some(first) = because {
         let tree: Vec<&str> = lines[first..]
             .iter()
