@@ -115,7 +115,7 @@ pub const USER_METADATA_MAX_BYTES: usize = 2 * 1024;
 /// XML bodies of S3 requests: 1,000 keys of 1,024 bytes, or 10,000 parts, with room for their tags.
 pub const S3_XML_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Objects in one DeleteObjects request (S3 API reference).
+/// Objects in one `DeleteObjects` request (S3 API reference).
 pub const DELETE_OBJECTS_MAX: usize = 1000;
 
 /// A chunk's head or a trailer line of an `aws-chunked` body: the signed ones are about 90 bytes.
@@ -152,3 +152,26 @@ pub const BATCH_MAX_ENTRIES: usize = 10;
 
 /// All messages of an SQS batch together (SQS developer guide, "Amazon SQS message quotas", since August 2025).
 pub const BATCH_MAX_BYTES: usize = 1024 * 1024;
+/// A warm interpreter takes 2 to 20 s (Airflow 3, cold disk); past this it hangs.
+pub const INTERPRETER_START_MAX_SECONDS: u64 = 120;
+
+/// The largest frame we take from the warm interpreter: a parse of thousands of files.
+pub const INTERPRETER_FRAME_MAX_BYTES: usize = 256 * 1024 * 1024;
+
+/// Every component up and healthy, on a machine that is busy with other things. MWAA takes minutes.
+pub const COMPONENTS_START_MAX_SECONDS: u64 = 180;
+
+/// A component that ends this often before the environment is healthy will not become so.
+pub const COMPONENT_START_ATTEMPTS: u32 = 3;
+
+/// Between two starts of a component that keeps ending, in seconds. The wait doubles from one second.
+pub const RESTART_WAIT_MAX_SECONDS: u64 = 30;
+
+/// A component that ran this long, in seconds, is started again at once when it ends.
+pub const RESTART_FORGIVEN_AFTER_SECONDS: u64 = 60;
+
+/// Ends of the interpreter or the database in a row after which an environment counts as lost.
+pub const RESTARTS_BEFORE_LOST: u32 = 5;
+
+/// The last lines of a log that are shown with an error.
+pub const LOG_TAIL_BYTES: u64 = 8 * 1024;

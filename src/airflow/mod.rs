@@ -1,6 +1,7 @@
 //! What Airflow is: versions, components, environment classes, permitted CLI verbs. Touches nothing.
 
 pub mod permitted;
+pub mod settings;
 
 use std::fmt;
 
@@ -44,16 +45,84 @@ pub struct Recipe {
     pub python: &'static str,
     /// Pythons this version supports, nearest to MWAA's first.
     pub pythons: &'static [&'static str],
+    /// What the base environment is made of, before resolution: MWAA's always-installed packages.
+    pub packages: &'static str,
     /// The base environment's pins, resolved by us for the version's release date.
     pub lock: &'static str,
     /// The pins that MWAA lets no requirement change (facts: MWAA's images).
     pub essential: &'static str,
     /// The REST API's version: `v1` for Airflow 2.
     pub rest: &'static str,
+    /// The Python module that teaches the warm interpreter this version.
+    pub zygote: &'static str,
+    /// The Python file that fills an empty database for this version.
+    pub template: &'static str,
+    /// The components of an environment, in the order in which they are started: the slowest first.
+    pub components: &'static [Component],
+    /// How each one is started.
+    pub start: fn(Component) -> Start,
 }
 
+/// What a component runs inside the warm interpreter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// `airflow <words>`.
+    Airflow(&'static [&'static str]),
+    /// A function of the recipe's Python module, given the host and the port to listen on.
+    Listener(&'static str),
+}
+
+impl Recipe {
+    /// Where the Airflow project publishes its own tested pins for this version, for `python` (`3.11`).
+    pub fn constraints_url(&self, python: &str) -> String {
+        let Recipe { version, .. } = self;
+        format!(
+            "https://raw.githubusercontent.com/apache/airflow/constraints-{version}/constraints-{python}.txt"
+        )
+    }
+}
+
+/// Log servers are left out: task logs are files that the web server reads itself. Celery's mingling and gossip
+/// need a broadcast that SQS does not have.
+fn start_2(component: Component) -> Start {
+    match component {
+        Component::WebServer => Start::Listener("recipe:webserver"),
+        Component::Scheduler => Start::Airflow(&["scheduler", "--skip-serve-logs"]),
+        Component::DagProcessor => Start::Airflow(&["dag-processor"]),
+        Component::Triggerer => Start::Airflow(&["triggerer", "--skip-serve-logs"]),
+        Component::Worker => Start::Airflow(&[
+            "celery",
+            "worker",
+            "--skip-serve-logs",
+            "--without-mingle",
+            "--without-gossip",
+        ]),
+    }
+}
+
+static V2_10_3: Recipe = Recipe {
+    version: "2.10.3",
+    major: 2,
+    python: "3.11",
+    pythons: &["3.11", "3.12"],
+    packages: include_str!("locks/2.10.3.in"),
+    lock: include_str!("locks/2.10.3-py3.11.txt"),
+    essential: include_str!("locks/2.10.3-essential.txt"),
+    rest: "v1",
+    zygote: "airflow2",
+    template: "template2.py",
+    components: &[
+        Component::WebServer,
+        Component::Scheduler,
+        Component::DagProcessor,
+        Component::Triggerer,
+        Component::Worker,
+    ],
+    start: start_2,
+};
+
 /// The recipes, newest first. The first one is the default.
-pub static RECIPES: &[&Recipe] = &[];
+pub static RECIPES: &[&Recipe] = &[&V2_10_3];
 
 /// The recipe for `version`, if we have one.
 pub fn recipe(version: &str) -> Option<&'static Recipe> {

@@ -1,6 +1,8 @@
 //! What the process's environment says about this machine and its user. Read here and nowhere else.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
@@ -23,6 +25,17 @@ pub struct Machine {
     pub is_root: bool,
     /// `XDG_CACHE_HOME`.
     pub cache_home: Option<PathBuf>,
+    pub variables: Variables,
+}
+
+/// Every variable that windtunnel was started with: for the tools it starts (proxies, package indexes, PATH).
+#[derive(Clone)]
+pub struct Variables(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Variables(hidden)") // People keep their secrets there.
+    }
 }
 
 impl Machine {
@@ -40,6 +53,13 @@ impl Machine {
             log: text("WINDTUNNEL_LOG"),
             is_root: nix::unistd::geteuid().is_root(),
             cache_home: path("XDG_CACHE_HOME").map(PathBuf::from),
+            variables: Variables(
+                std::env::vars_os()
+                    .filter_map(|(name, value)| {
+                        Some((name.into_string().ok()?, value.into_string().ok()?))
+                    })
+                    .collect(),
+            ),
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Config {
     pub addresses: Addresses,
     /// Never empty. The first one is what `windtunnel env` exports.
     pub identities: Vec<Identity>,
+    /// What the tools that install and run Airflow get from the person's own environment.
+    pub variables: machine::Variables,
 }
 
 /// The folders and files of a project, whatever layout it follows (`product.md`, "Project layout").

@@ -90,6 +90,7 @@ pub fn resolve(project: &Path, flags: &Flags, machine: &Machine) -> Result<Confi
         durability: s3.durability.expect(SET),
         addresses,
         identities,
+        variables: machine.variables.clone(),
     })
 }
 

@@ -30,9 +30,10 @@ use crate::gateway::tls::{self, Tls};
 use crate::gateway::{self, Front, aws::Aws, door::Door};
 use crate::objects::{self, Objects};
 use crate::queues::{self, Queues};
+use crate::runtime::process::{self, Processes};
 use crate::runtime::{AwsAccess, Runtime};
 use crate::tokens::Tokens;
-use crate::{delivery, id, mirror, runtime};
+use crate::{delivery, id, mirror};
 
 pub use instance::{Instance, read as read_instance};
 pub use project::Note;
@@ -152,13 +153,7 @@ impl House {
         identities.push(role);
         let Rooms { objects, queues, tokens, .. } = self.rooms.clone();
         let endpoint = Aws {
-            s3: S3::new(
-                objects.clone(),
-                account.clone(),
-                region.clone(),
-                identities.clone(),
-                *auth,
-            ),
+            s3: S3::new(objects.clone(), (account.clone(), region.clone()), &identities, *auth),
             sqs: Sqs::new(queues, account.clone(), region.clone()),
             mwaa: Mwaa::new(
                 self.environments.clone(),
@@ -285,8 +280,12 @@ impl Rooms {
         let tokens = Tokens::open(&config.state, clock.clone()).map_err(|source| {
             StartError::File { verb: "open the token key in", path: config.state.clone(), source }
         })?;
-        let runtime: Arc<dyn Runtime> =
-            Arc::new(runtime::process::ProcessRuntime::new(&config.cache, &config.state));
+        let runtime: Arc<dyn Runtime> = Arc::new(Processes::new(process::Surroundings {
+            cache: config.cache.clone(),
+            state: config.state.clone(),
+            variables: config.variables.0.clone(),
+            clock: clock.clone(),
+        }));
         runtime.sweep().await.map_err(StartError::Sweep)?;
         Ok(Rooms { db, objects, queues, tokens, runtime })
     }

@@ -44,7 +44,7 @@ pub(super) fn sizes_of(dags: &Path, paths: BTreeSet<String>) -> BTreeMap<String,
         .into_iter()
         .filter_map(|path| {
             let metadata = fs::symlink_metadata(dags.join(&path)).ok()?;
-            (!metadata.is_dir()).then(|| (path, metadata.len()))
+            (!metadata.is_dir()).then_some((path, metadata.len()))
         })
         .collect()
 }
@@ -84,17 +84,16 @@ fn step_on(file: &fs::File, target: &Path) -> io::Result<()> {
 }
 
 fn judge(error: io::Error) -> Unwritten {
-    match error.kind() {
-        io::ErrorKind::NotADirectory
-        | io::ErrorKind::AlreadyExists
-        | io::ErrorKind::IsADirectory
-        | io::ErrorKind::DirectoryNotEmpty => Unwritten::NotAPath(
-            "another key makes the same path a folder, or a folder of it a file",
-        ),
-        io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
-            Unwritten::NotAPath("the file system does not take such a name")
-        }
-        _ => Unwritten::Disk(error),
+    use io::ErrorKind as Kind;
+    let kind = error.kind();
+    let taken =
+        [Kind::NotADirectory, Kind::AlreadyExists, Kind::IsADirectory, Kind::DirectoryNotEmpty];
+    if taken.contains(&kind) {
+        Unwritten::NotAPath("another key makes the same path a folder, or a folder of it a file")
+    } else if [Kind::InvalidFilename, Kind::InvalidInput].contains(&kind) {
+        Unwritten::NotAPath("the file system does not take such a name")
+    } else {
+        Unwritten::Disk(error)
     }
 }
 

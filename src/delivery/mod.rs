@@ -24,7 +24,7 @@ use crate::id::{BucketName, EnvironmentName, ObjectKey};
 use crate::objects::{Objects, Version};
 use crate::runtime::{DagChanges, ImportError, Runtime};
 use disk::Unwritten;
-use plan::Step;
+use plan::{Goal, Step};
 
 /// What was delivered, and what Airflow made of it.
 pub const SCHEMA: Schema = store::SCHEMA;
@@ -89,6 +89,7 @@ impl Delivery {
     /// `dags` is the directory that Airflow reads; `dag_path` where in the bucket the DAGs lie; `sync_interval` how
     /// long a change may wait.
     #[expect(clippy::too_many_arguments, reason = "what joins two capabilities needs both")]
+    #[expect(clippy::needless_pass_by_value, reason = "a constructor keeps what it is given")]
     pub fn new(
         environment: EnvironmentName,
         bucket: BucketName,
@@ -138,8 +139,18 @@ impl Delivery {
         let touched = self.touched(scope);
         let recorded = self.recorded(touched.as_ref()).await?;
         let on_disk = self.on_disk(touched).await?;
-        for step in plan::plan(&wanted, &recorded, &on_disk) {
-            self.take(step, &mut synced).await?;
+        let goals = wanted.iter().map(|(path, version)| {
+            let goal = Goal { version: version.id.clone(), size_bytes: version.size_bytes };
+            (path.clone(), goal)
+        });
+        for step in plan::plan(&goals.collect(), &recorded, &on_disk) {
+            match step {
+                Step::Remove(path) => self.remove(path, &mut synced).await?,
+                Step::Write(path) => {
+                    let version = wanted.remove(&path).expect("what is written is wanted");
+                    self.write(path, version, &mut synced).await?;
+                }
+            }
         }
         Ok(synced)
     }
@@ -226,46 +237,49 @@ impl Delivery {
         DeliveryError::Disk { verb, path: self.dags.join(path), source }
     }
 
-    async fn take(&self, step: Step, synced: &mut Synced) -> Result<(), DeliveryError> {
-        match step {
-            Step::Remove(path) => {
-                let (dags, removed) = (self.dags.clone(), path.clone());
-                blocking(move || disk::remove(&dags, &removed))
-                    .await
-                    .map_err(|source| self.disk_failed("remove", Path::new(&path), source))?;
-                let (environment, gone) = (self.environment.clone(), path.clone());
-                self.db
-                    .write(move |tx| store::forget(tx, &environment, &gone))
-                    .await
-                    .map_err(DeliveryError::Index)?;
-                synced.removed.insert(path);
+    async fn remove(&self, path: String, synced: &mut Synced) -> Result<(), DeliveryError> {
+        let (dags, removed) = (self.dags.clone(), path.clone());
+        blocking(move || disk::remove(&dags, &removed))
+            .await
+            .map_err(|source| self.disk_failed("remove", Path::new(&path), source))?;
+        let (environment, gone) = (self.environment.clone(), path.clone());
+        self.db
+            .write(move |tx| store::forget(tx, &environment, &gone))
+            .await
+            .map_err(DeliveryError::Index)?;
+        synced.removed.insert(path);
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        path: String,
+        version: Version,
+        synced: &mut Synced,
+    ) -> Result<(), DeliveryError> {
+        let bytes = self
+            .objects
+            .read_all(&version)
+            .await
+            .map_err(|error| self.bucket_failed(version.key.as_str(), error))?;
+        let (dags, target) = (self.dags.clone(), path.clone());
+        match blocking(move || disk::write(&dags, &target, &bytes)).await {
+            Ok(()) => {}
+            Err(Unwritten::NotAPath(why)) => {
+                synced.refused.insert(version.key, why);
+                return Ok(());
             }
-            Step::Write(path, version) => {
-                let bytes = self
-                    .objects
-                    .read_all(&version)
-                    .await
-                    .map_err(|error| self.bucket_failed(version.key.as_str(), error))?;
-                let (dags, target) = (self.dags.clone(), path.clone());
-                match blocking(move || disk::write(&dags, &target, &bytes)).await {
-                    Ok(()) => {}
-                    Err(Unwritten::NotAPath(why)) => {
-                        synced.refused.insert(version.key, why);
-                        return Ok(());
-                    }
-                    Err(Unwritten::Disk(source)) => {
-                        return Err(self.disk_failed("write", Path::new(&path), source));
-                    }
-                }
-                let (environment, to) = (self.environment.clone(), path.clone());
-                let id = version.id.clone();
-                self.db
-                    .write(move |tx| store::record(tx, &environment, &to, &id))
-                    .await
-                    .map_err(DeliveryError::Index)?;
-                synced.written.insert(path, version);
+            Err(Unwritten::Disk(source)) => {
+                return Err(self.disk_failed("write", Path::new(&path), source));
             }
         }
+        let (environment, to) = (self.environment.clone(), path.clone());
+        let id = version.id.clone();
+        self.db
+            .write(move |tx| store::record(tx, &environment, &to, &id))
+            .await
+            .map_err(DeliveryError::Index)?;
+        synced.written.insert(path, version);
         Ok(())
     }
 }

@@ -2,14 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::ObjectKey;
-use crate::objects::Version;
+use crate::id::{ObjectKey, VersionId};
 
-/// One step. Removals come first: a file may make room for a folder of its name.
+/// One step on a path. Removals come first: a file may make room for a folder of its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Remove(String),
-    Write(String, Version),
+    Write(String),
+}
+
+/// What a path should hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Goal {
+    pub(super) version: VersionId,
+    pub(super) size_bytes: u64,
 }
 
 /// Where below the dags directory a key lies: `None` for a key that is elsewhere or is a folder's placeholder; an
@@ -35,43 +41,25 @@ pub(super) fn path_of(key: &ObjectKey, dag_path: &str) -> Result<Option<String>,
 
 /// The steps from what is on disk (sizes) and recorded (version ids) to what is wanted, all by path.
 pub(super) fn plan(
-    wanted: &BTreeMap<String, Version>,
+    wanted: &BTreeMap<String, Goal>,
     recorded: &BTreeMap<String, String>,
     on_disk: &BTreeMap<String, u64>,
 ) -> Vec<Step> {
     let present: BTreeSet<&String> = recorded.keys().chain(on_disk.keys()).collect();
     let stale = present.into_iter().filter(|path| !wanted.contains_key(*path));
-    let missing = wanted.iter().filter(|(path, version)| {
-        recorded.get(*path).map(String::as_str) != Some(version.id.as_str())
-            || on_disk.get(*path) != Some(&version.size_bytes)
+    let missing = wanted.iter().filter(|(path, goal)| {
+        recorded.get(*path).map(String::as_str) != Some(goal.version.as_str())
+            || on_disk.get(*path) != Some(&goal.size_bytes)
     });
     stale
         .map(|path| Step::Remove(path.clone()))
-        .chain(missing.map(|(path, version)| Step::Write(path.clone(), version.clone())))
+        .chain(missing.map(|(path, _)| Step::Write(path.clone())))
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::id::{BucketName, VersionId};
-    use crate::objects::Metadata;
-
-    fn version(key: &str, size_bytes: u64) -> Version {
-        Version {
-            bucket: BucketName::parse("bucket").unwrap(),
-            key: ObjectKey::parse(key).unwrap(),
-            id: VersionId::random(),
-            sequence: 1,
-            is_delete_marker: false,
-            is_latest: true,
-            size_bytes,
-            etag: String::new(),
-            modified: Timestamp::from_millis(0),
-            metadata: Metadata::default(),
-        }
-    }
 
     #[test]
     fn keys_below_the_dag_path_are_paths_and_others_are_not() {
@@ -88,13 +76,13 @@ mod tests {
 
     #[test]
     fn what_is_missing_changed_or_damaged_is_written_and_what_is_unknown_is_removed() {
-        let (kept, damaged, new) =
-            (version("d/kept", 1), version("d/damaged", 2), version("d/new", 3));
-        let wanted = [("kept", &kept), ("damaged", &damaged), ("new", &new)]
-            .map(|(path, version)| (path.to_owned(), version.clone()))
-            .into();
+        let goal = |size_bytes| Goal { version: VersionId::random(), size_bytes };
+        let (kept, damaged, new) = (goal(1), goal(2), goal(3));
         let recorded = [("kept", &kept), ("damaged", &damaged)]
-            .map(|(path, version)| (path.to_owned(), version.id.to_string()))
+            .map(|(path, goal)| (path.to_owned(), goal.version.to_string()))
+            .into();
+        let wanted = [("kept", kept), ("damaged", damaged), ("new", new)]
+            .map(|(path, goal)| (path.to_owned(), goal))
             .into();
         let on_disk =
             [("kept", 1), ("damaged", 1), ("stray", 9)].map(|(path, size)| (path.to_owned(), size));
@@ -102,8 +90,8 @@ mod tests {
             plan(&wanted, &recorded, &on_disk.into()),
             [
                 Step::Remove("stray".to_owned()),
-                Step::Write("damaged".to_owned(), damaged),
-                Step::Write("new".to_owned(), new),
+                Step::Write("damaged".to_owned()),
+                Step::Write("new".to_owned()),
             ]
         );
     }

@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::launch::{self, Launch};
+use super::launch::{self, Launch, causes};
 use super::phase::{Effect, Fact, Fault, Life, Phase, Step};
 use super::store::{self, Record};
 use super::{Ask, BindWeb, Environment, Register, RequestError, Spec, Surroundings};
@@ -137,7 +137,7 @@ impl Driver {
                 self.perform(state, Some(Effect::Launch { launch, spec }));
             }
             End::Fact(fact) => {
-                if let Fact::LaunchFailed(_, Fault { code, message }) = &fact {
+                if let Fact::LaunchFailed { fault: Fault { code, message }, .. } = &fact {
                     let environment = state.record.life.spec.name.as_str();
                     tracing::warn!(environment, code, message, "the launch failed");
                 }
@@ -174,7 +174,7 @@ impl Driver {
             None => {}
             Some(Effect::Launch { launch, spec }) => match state.record.web {
                 Some(web) if state.bound => {
-                    let work = self.launch(&state.record, web, launch, *spec);
+                    let work = self.launch(&state.record, web, (launch, *spec));
                     state.underway.spawn(async move { End::Fact(work.run().await) });
                 }
                 preferred => {
@@ -193,11 +193,11 @@ impl Driver {
         }
     }
 
-    fn launch(&self, record: &Record, web: SocketAddr, launch: LaunchId, spec: Spec) -> Launch {
+    fn launch(&self, record: &Record, web: SocketAddr, (id, spec): (LaunchId, Spec)) -> Launch {
         Launch {
             around: Arc::clone(&self.around),
             reports: self.reports.clone(),
-            launch,
+            id,
             spec,
             queue: record.queue.clone(),
             secrets: record.secrets.clone(),
@@ -275,13 +275,11 @@ async fn bind(
     };
     match bound {
         Ok(web) => End::Bound(launch, spec, web),
-        Err(error) => End::Fact(Fact::LaunchFailed(
-            launch,
-            Fault {
-                code: "WEB_SERVER_ADDRESS",
-                message: format!("cannot listen for the web server: {error}"),
-            },
-        )),
+        Err(error) => {
+            let message = format!("cannot make the web server ready: {}", causes(&error));
+            let fault = Fault { code: "WEB_SERVER_NOT_READY", message };
+            End::Fact(Fact::LaunchFailed { launch, fault, still: None })
+        }
     }
 }
 

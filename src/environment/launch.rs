@@ -1,5 +1,6 @@
 //! The work of a driver: what must be there before components start, their start, and their removal.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,16 @@ use super::{Pinned, Spec, Surroundings};
 use crate::airflow::{self, Recipe};
 use crate::id::{EnvironmentName, LaunchId, ObjectKey, QueueName};
 use crate::limits::{CELERY_VISIBILITY_SECONDS, STOP_GRACE_SECONDS};
-use crate::runtime::{Artefact, Broker, LaunchError, LaunchPlan, Life, Progress, Report, Secrets};
+use crate::runtime::{
+    Artefact, Broker, LaunchError, LaunchPlan, Life, Progress, Report, Runtime, Secrets,
+};
 
 /// One launch, with everything it needs.
 #[derive(Debug)]
 pub(super) struct Launch {
     pub(super) around: Arc<Surroundings>,
     pub(super) reports: broadcast::Sender<(EnvironmentName, Report)>,
-    pub(super) launch: LaunchId,
+    pub(super) id: LaunchId,
     pub(super) spec: Spec,
     pub(super) queue: String,
     pub(super) secrets: Secrets,
@@ -29,22 +32,21 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    /// Stops what ran before and brings up what is described.
+    /// Brings up what is described. The runtime replaces what runs, or keeps it where that fails.
     pub(super) async fn run(self) -> Fact {
-        let launch = self.launch;
+        let (launch, name) = (self.id, self.spec.name.clone());
+        let runtime = Arc::clone(&self.around.runtime);
         match self.attempt().await {
             Ok(()) => Fact::Launched(launch),
-            Err(fault) => Fact::LaunchFailed(launch, fault),
+            Err(fault) => {
+                let still = running(&*runtime, &name);
+                Fact::LaunchFailed { launch, fault, still }
+            }
         }
     }
 
     async fn attempt(self) -> Result<(), Fault> {
         let runtime = Arc::clone(&self.around.runtime);
-        let name = &self.spec.name;
-        let running = *runtime.life(name).borrow() != Life::Stopped;
-        if running {
-            runtime.stop(name, Duration::from_secs(STOP_GRACE_SECONDS)).await;
-        }
         let recipe = airflow::recipe(&self.spec.airflow_version).ok_or_else(|| {
             let version = &self.spec.airflow_version;
             configuration(format!("Airflow {version} is not supported by this windtunnel"))
@@ -57,12 +59,14 @@ impl Launch {
         runtime.launch(plan, progress).await.map_err(launch_fault)
     }
 
-    /// The Celery queue, with nothing in flight: its receivers of the last launch are gone.
+    /// The Celery queue. Where nothing runs, nothing in it is in flight either: its receivers are gone.
     async fn prepare_queue(&self) -> Result<(), Fault> {
         let queues = &self.around.queues;
         let queue = queue_name(&self.queue);
         queues.ensure(&queue, CELERY_VISIBILITY_SECONDS).await.map_err(|e| internal(&e))?;
-        queues.release_in_flight(&queue).await.map_err(|e| internal(&e))?;
+        if running(&*self.around.runtime, &self.spec.name).is_none() {
+            queues.release_in_flight(&queue).await.map_err(|e| internal(&e))?;
+        }
         Ok(())
     }
 
@@ -75,7 +79,7 @@ impl Launch {
         let queue_url = format!("{}/{}/{queue}", aws.endpoint_url, aws.account);
         Ok(LaunchPlan {
             environment: spec.name.clone(),
-            launch: self.launch,
+            launch: self.id,
             recipe,
             class: spec.class.clone(),
             requirements: self.fetch(spec.requirements.as_ref(), "requirements.txt").await?,
@@ -100,10 +104,11 @@ impl Launch {
     ) -> Result<Option<Artefact>, Fault> {
         let Some(Pinned { path, version }) = pinned else { return Ok(None) };
         let Launch { around, spec, .. } = self;
-        let unreadable = |why: &dyn std::error::Error| {
+        let unreadable = |why: &(dyn Error + 'static)| {
             let bucket = &spec.bucket;
             configuration(format!(
-                "cannot read version {version} of s3://{bucket}/{path}: {why}; name a version that exists"
+                "cannot read version {version} of s3://{bucket}/{path}: {}; name a version that exists",
+                causes(why)
             ))
         };
         let key = ObjectKey::parse(path.as_str()).map_err(|error| unreadable(&error))?;
@@ -128,6 +133,13 @@ pub(super) async fn remove(around: &Surroundings, name: &EnvironmentName, queue:
         Ok(()) => Fact::Removed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Fact::Removed,
         Err(error) => Fact::RemovalFailed(disk("remove", &home, &error)),
+    }
+}
+
+fn running(runtime: &dyn Runtime, name: &EnvironmentName) -> Option<LaunchId> {
+    match &*runtime.life(name).borrow() {
+        Life::Running(launch) => Some(*launch),
+        Life::Stopped | Life::Lost { .. } => None,
     }
 }
 
@@ -156,10 +168,20 @@ fn configuration(message: String) -> Fault {
     Fault { code: "INCORRECT_CONFIGURATION", message }
 }
 
-fn internal(error: &(dyn std::error::Error + 'static)) -> Fault {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let message = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    Fault { code: "INTERNAL_ERROR", message }
+fn internal(error: &(dyn Error + 'static)) -> Fault {
+    Fault { code: "INTERNAL_ERROR", message: causes(error) }
+}
+
+/// An error and what is behind it, in one line.
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 fn disk(verb: &str, path: &Path, error: &io::Error) -> Fault {

@@ -39,7 +39,7 @@ use phase::Request;
 /// The tables of this room.
 pub const SCHEMA: Schema = store::SCHEMA;
 
-/// What an environment was asked to be: CreateEnvironment's members, checked.
+/// What an environment was asked to be: `CreateEnvironment`'s members, checked.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     pub name: EnvironmentName,
@@ -184,6 +184,8 @@ struct Inner {
     reports: broadcast::Sender<(EnvironmentName, Report)>,
     drivers: TaskTracker,
     stop: CancellationToken,
+    /// Cancelled when a driver panics.
+    broken: CancellationToken,
 }
 
 /// Every environment's driver, by name. A name is in it from before its first row is written until after the last
@@ -217,6 +219,7 @@ impl Environments {
             reports: broadcast::Sender::new(LAUNCH_REPORTS_KEPT),
             drivers: TaskTracker::new(),
             stop: CancellationToken::new(),
+            broken: CancellationToken::new(),
         };
         let environments = Environments { inner: Arc::new(inner) };
         let mut started = Vec::new();
@@ -288,6 +291,12 @@ impl Environments {
         self.inner.reports.subscribe()
     }
 
+    /// Cancelled when a driver has panicked: windtunnel had better end then, than go on with an environment nobody
+    /// watches over.
+    pub fn broken(&self) -> CancellationToken {
+        self.inner.broken.clone()
+    }
+
     /// Stops all components; the environments stay on disk as they are and can be resumed.
     pub async fn shutdown(&self) {
         self.inner.stop.cancel();
@@ -314,7 +323,12 @@ impl Environments {
             stop: self.inner.stop.clone(),
             see,
         };
-        drop(self.inner.drivers.spawn(driver.run(start, asked, answer)));
+        let broken = self.inner.broken.clone();
+        drop(self.inner.drivers.spawn(async move {
+            let breaks = broken.drop_guard();
+            driver.run(start, asked, answer).await;
+            breaks.disarm();
+        }));
         Some(answered)
     }
 

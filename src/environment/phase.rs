@@ -17,14 +17,20 @@ pub(super) enum Phase {
     /// windtunnel ended while the environment was being created.
     CreationInterrupted,
     CreateFailed,
-    Available,
+    /// What runs is the launch `live`.
+    Available {
+        live: LaunchId,
+    },
     /// Being launched: with another description, or (`None`) as it was.
     Updating {
         next: Option<Box<Spec>>,
     },
     /// An update failed; the description before it is being launched.
     RollingBack,
-    UpdateFailed,
+    /// The description before a failed update runs: the launch `live`.
+    UpdateFailed {
+        live: LaunchId,
+    },
     /// Nothing runs: it was lost, or windtunnel was stopped (in the middle of an update to `next`).
     Unavailable {
         next: Option<Box<Spec>>,
@@ -59,7 +65,12 @@ pub(super) enum Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fact {
     Launched(LaunchId),
-    LaunchFailed(LaunchId, Fault),
+    /// A launch failed; `still` runs, where it was meant to replace something that could be kept.
+    LaunchFailed {
+        launch: LaunchId,
+        fault: Fault,
+        still: Option<LaunchId>,
+    },
     /// The components ran and cannot be brought back.
     Lost(LaunchId, String),
     /// Nothing of the environment is left.
@@ -97,10 +108,10 @@ impl Phase {
         match self {
             Phase::Creating | Phase::CreationInterrupted => Status::Creating,
             Phase::CreateFailed => Status::CreateFailed,
-            Phase::Available => Status::Available,
+            Phase::Available { .. } => Status::Available,
             Phase::Updating { .. } => Status::Updating,
             Phase::RollingBack => Status::RollingBack,
-            Phase::UpdateFailed => Status::UpdateFailed,
+            Phase::UpdateFailed { .. } => Status::UpdateFailed,
             Phase::Unavailable { .. } => Status::Unavailable,
             Phase::Deleting => Status::Deleting,
             Phase::Deleted => Status::Deleted,
@@ -126,7 +137,7 @@ impl Life {
     pub(super) fn reopened(mut self) -> Step {
         self.phase = match self.phase {
             Phase::Creating | Phase::CreationInterrupted => Phase::CreationInterrupted,
-            Phase::Available | Phase::UpdateFailed | Phase::RollingBack => {
+            Phase::Available { .. } | Phase::UpdateFailed { .. } | Phase::RollingBack => {
                 Phase::Unavailable { next: None }
             }
             Phase::Updating { next } | Phase::Unavailable { next } => Phase::Unavailable { next },
@@ -159,7 +170,7 @@ impl Life {
                 let next = different(wanted.or_else(|| next.clone()));
                 Ok(self.clone().launching(Phase::Updating { next }, now))
             }
-            Phase::Available | Phase::UpdateFailed => match different(wanted) {
+            Phase::Available { .. } | Phase::UpdateFailed { .. } => match different(wanted) {
                 None => Ok((self.clone(), None)),
                 next => Ok(self.clone().launching(Phase::Updating { next }, now)),
             },
@@ -175,8 +186,8 @@ impl Life {
         match &self.phase {
             Phase::CreationInterrupted
             | Phase::CreateFailed
-            | Phase::Available
-            | Phase::UpdateFailed
+            | Phase::Available { .. }
+            | Phase::UpdateFailed { .. }
             | Phase::Unavailable { .. } => {
                 let last_update = pending(now);
                 let life = Life { phase: Phase::Deleting, last_update, ..self.clone() };
@@ -204,10 +215,10 @@ impl Life {
             Phase::Creating
             | Phase::CreationInterrupted
             | Phase::CreateFailed
-            | Phase::Available
+            | Phase::Available { .. }
             | Phase::Updating { next: None }
             | Phase::RollingBack
-            | Phase::UpdateFailed
+            | Phase::UpdateFailed { .. }
             | Phase::Unavailable { next: None } => {}
         }
         life.spec.tags = tags;
@@ -218,10 +229,10 @@ impl Life {
     pub(super) fn observe(&self, fact: Fact, now: Timestamp) -> Step {
         match fact {
             Fact::Launched(launch) if launch == self.launch => (self.launched(now), None),
-            Fact::LaunchFailed(launch, fault) if launch == self.launch => {
-                self.launch_failed(fault, now)
+            Fact::LaunchFailed { launch, fault, still } if launch == self.launch => {
+                self.launch_failed(fault, still, now)
             }
-            Fact::Lost(launch, why) if launch == self.launch => (self.lost(why, now), None),
+            Fact::Lost(launch, why) => (self.lost(launch, why, now), None),
             Fact::Removed if self.phase == Phase::Deleting => {
                 (Life { phase: Phase::Deleted, ..self.clone() }, None)
             }
@@ -229,8 +240,7 @@ impl Life {
                 (Life { last_update: failed(fault, now), ..self.clone() }, None)
             }
             Fact::Launched(_)
-            | Fact::LaunchFailed(..)
-            | Fact::Lost(..)
+            | Fact::LaunchFailed { .. }
             | Fact::Removed
             | Fact::RemovalFailed(_) => (self.clone(), None),
         }
@@ -241,21 +251,21 @@ impl Life {
         life.phase = match life.phase {
             Phase::Creating => {
                 life.last_update = succeeded(now);
-                Phase::Available
+                Phase::Available { live: life.launch }
             }
             Phase::Updating { next } => {
                 life.last_update = succeeded(now);
                 if let Some(next) = next {
                     life.spec = *next;
                 }
-                Phase::Available
+                Phase::Available { live: life.launch }
             }
             // The environment is well; LastUpdate goes on saying why the update failed.
-            Phase::RollingBack => Phase::UpdateFailed,
+            Phase::RollingBack => Phase::UpdateFailed { live: life.launch },
             phase @ (Phase::CreationInterrupted
             | Phase::CreateFailed
-            | Phase::Available
-            | Phase::UpdateFailed
+            | Phase::Available { .. }
+            | Phase::UpdateFailed { .. }
             | Phase::Unavailable { .. }
             | Phase::Deleting
             | Phase::Deleted) => phase,
@@ -263,8 +273,11 @@ impl Life {
         life
     }
 
-    fn launch_failed(&self, fault: Fault, now: Timestamp) -> Step {
+    fn launch_failed(&self, fault: Fault, still: Option<LaunchId>, now: Timestamp) -> Step {
         let with = |phase, last_update| (Life { phase, last_update, ..self.clone() }, None);
+        if let (Phase::Updating { .. }, Some(live)) = (&self.phase, still) {
+            return with(Phase::UpdateFailed { live }, failed(fault, now));
+        }
         match &self.phase {
             Phase::Creating => with(Phase::CreateFailed, failed(fault, now)),
             Phase::Updating { next: None } => {
@@ -282,23 +295,25 @@ impl Life {
             }
             Phase::CreationInterrupted
             | Phase::CreateFailed
-            | Phase::Available
-            | Phase::UpdateFailed
+            | Phase::Available { .. }
+            | Phase::UpdateFailed { .. }
             | Phase::Unavailable { .. }
             | Phase::Deleting
             | Phase::Deleted => (self.clone(), None),
         }
     }
 
-    fn lost(&self, why: String, now: Timestamp) -> Life {
+    fn lost(&self, launch: LaunchId, why: String, now: Timestamp) -> Life {
         match &self.phase {
-            Phase::Available | Phase::UpdateFailed => {
+            Phase::Available { live } | Phase::UpdateFailed { live } if *live == launch => {
                 let fault = Fault { code: "COMPONENTS_LOST", message: why };
                 let phase = Phase::Unavailable { next: None };
                 Life { phase, last_update: failed(fault, now), ..self.clone() }
             }
-            // A launch that is under way tells its own end.
-            Phase::Creating
+            // Another launch's loss is old news, and a launch that is under way tells its own end.
+            Phase::Available { .. }
+            | Phase::UpdateFailed { .. }
+            | Phase::Creating
             | Phase::CreationInterrupted
             | Phase::CreateFailed
             | Phase::Updating { .. }
@@ -358,6 +373,10 @@ mod tests {
         Fault { code: "INCORRECT_CONFIGURATION", message: message.to_owned() }
     }
 
+    fn launch_failed(launch: u64, message: &str) -> Fact {
+        Fact::LaunchFailed { launch: LaunchId(launch), fault: fault(message), still: None }
+    }
+
     fn available() -> Life {
         let (life, _) = Life::begin(spec("one"), NOW);
         life.observe(Fact::Launched(LaunchId(1)), NOW).0
@@ -376,9 +395,9 @@ mod tests {
         assert_eq!(life.phase.status(), Status::Creating);
         assert_eq!(launch_of(effect).0, LaunchId(1));
         let (well, _) = life.observe(Fact::Launched(LaunchId(1)), NOW);
-        assert_eq!(well.phase, Phase::Available);
+        assert_eq!(well.phase, Phase::Available { live: LaunchId(1) });
         assert_eq!(well.last_update, succeeded(NOW));
-        let (ill, _) = life.observe(Fact::LaunchFailed(LaunchId(1), fault("no pip")), NOW);
+        let (ill, _) = life.observe(launch_failed(1, "no pip"), NOW);
         assert_eq!(ill.phase, Phase::CreateFailed);
         assert_eq!(ill.last_update.error.unwrap().1, "no pip");
     }
@@ -389,19 +408,34 @@ mod tests {
         let (updating, effect) = available().request(update, NOW).unwrap();
         assert_eq!(launch_of(effect), (LaunchId(2), "two".to_owned()));
         assert_eq!(updating.spec.dag_path, "one", "until it runs, the old description holds");
-        let (back, effect) =
-            updating.observe(Fact::LaunchFailed(LaunchId(2), fault("no such pin")), NOW);
+        let (back, effect) = updating.observe(launch_failed(2, "no such pin"), NOW);
         assert_eq!(back.phase, Phase::RollingBack);
         assert_eq!(launch_of(effect), (LaunchId(3), "one".to_owned()));
         let (well, _) = back.observe(Fact::Launched(LaunchId(3)), NOW);
-        assert_eq!(well.phase, Phase::UpdateFailed);
+        assert_eq!(well.phase, Phase::UpdateFailed { live: LaunchId(3) });
         assert_eq!(well.last_update.error.as_ref().unwrap().1, "no such pin");
-        let (down, _) = back.observe(Fact::LaunchFailed(LaunchId(3), fault("disk full")), NOW);
+        let (down, _) = back.observe(launch_failed(3, "disk full"), NOW);
         assert_eq!(down.phase.status(), Status::Unavailable);
         assert_eq!(
             down.last_update.error.unwrap().1,
             "no such pin (and going back failed as well: disk full)"
         );
+    }
+
+    #[test]
+    fn an_update_that_fails_beside_what_runs_leaves_it_running() {
+        let update = Request::Resume(Some(Box::new(spec("two"))));
+        let (updating, _) = available().request(update, NOW).unwrap();
+        let fact = Fact::LaunchFailed {
+            launch: LaunchId(2),
+            fault: fault("no such pin"),
+            still: Some(LaunchId(1)),
+        };
+        let (kept, effect) = updating.observe(fact, NOW);
+        assert_eq!((kept.phase.clone(), effect), (Phase::UpdateFailed { live: LaunchId(1) }, None));
+        assert_eq!(kept.spec.dag_path, "one");
+        let (lost, _) = kept.observe(Fact::Lost(LaunchId(1), "killed".to_owned()), NOW);
+        assert_eq!(lost.phase.status(), Status::Unavailable);
     }
 
     #[test]
@@ -413,7 +447,8 @@ mod tests {
         assert_eq!(updating.phase.status(), Status::Updating);
         assert_eq!(launch_of(effect), (LaunchId(2), "two".to_owned()));
         let (well, _) = updating.observe(Fact::Launched(LaunchId(2)), NOW);
-        assert_eq!((well.phase, well.spec.dag_path), (Phase::Available, "two".to_owned()));
+        assert_eq!(well.phase, Phase::Available { live: LaunchId(2) });
+        assert_eq!(well.spec.dag_path, "two");
     }
 
     #[test]
@@ -430,7 +465,7 @@ mod tests {
         let (creating, _) = Life::begin(spec("one"), NOW);
         let (interrupted, effect) = creating.clone().reopened();
         assert_eq!((interrupted.phase.status(), effect), (Status::Creating, None));
-        let (failed, _) = creating.observe(Fact::LaunchFailed(LaunchId(1), fault("no")), NOW);
+        let (failed, _) = creating.observe(launch_failed(1, "no"), NOW);
         for stopped in [interrupted, failed.reopened().0] {
             let (again, effect) = stopped.request(Request::Resume(None), NOW).unwrap();
             assert_eq!(again.phase, Phase::Creating);
@@ -488,7 +523,10 @@ mod tests {
             1 => Just(Turn::Ask(Request::Delete)),
             1 => Just(Turn::Ask(Request::Retag(BTreeMap::new()))),
             4 => launch.clone().prop_map(|launch| Turn::See(Fact::Launched(launch))),
-            4 => launch.clone().prop_map(|l| Turn::See(Fact::LaunchFailed(l, fault("no")))),
+            4 => (launch.clone(), any::<bool>()).prop_map(|(launch, kept)| {
+                let still = kept.then_some(LaunchId(0));
+                Turn::See(Fact::LaunchFailed { launch, fault: fault("no"), still })
+            }),
             2 => launch.prop_map(|l| Turn::See(Fact::Lost(l, "gone".to_owned()))),
             1 => Just(Turn::See(Fact::Removed)),
             1 => Just(Turn::See(Fact::RemovalFailed(fault("busy")))),
@@ -512,7 +550,7 @@ mod tests {
                         Err(_) => continue,
                     },
                     Turn::See(fact) => {
-                        if let Fact::Launched(l) | Fact::LaunchFailed(l, _) = &fact {
+                        if let Fact::Launched(l) | Fact::LaunchFailed { launch: l, .. } = &fact {
                             // Only a launch that was started can end, and it ends once.
                             if under_way != Some(*l) { continue; }
                             under_way = None;
@@ -536,7 +574,8 @@ mod tests {
                     Phase::Creating | Phase::Updating { .. } | Phase::RollingBack
                 );
                 prop_assert_eq!(moving, under_way.is_some(), "{:?}", life.phase);
-                let failing = matches!(life.phase, Phase::CreateFailed | Phase::UpdateFailed);
+                let failing =
+                    matches!(life.phase, Phase::CreateFailed | Phase::UpdateFailed { .. });
                 prop_assert!(!failing || life.last_update.error.is_some());
             }
         }

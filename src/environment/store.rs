@@ -26,6 +26,7 @@ pub(super) const SCHEMA: Schema = Schema {
         spec TEXT NOT NULL,
         next_spec TEXT,
         launch INTEGER NOT NULL,
+        live INTEGER,
         update_status TEXT NOT NULL,
         update_at_ms INTEGER NOT NULL,
         error_code TEXT,
@@ -45,17 +46,17 @@ pub(super) struct Record {
 /// Writes the environment, new or known.
 pub(super) fn put(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
     let Record { life, queue, secrets, web } = record;
-    let (phase, next) = phase_columns(&life.phase);
+    let (phase, next, live) = phase_columns(&life.phase);
     let error = life.last_update.error.as_ref();
     connection
         .prepare_cached(
             "INSERT INTO environments (name, created_ms, queue, fernet_key, web_secret_key,
                  proxy_secret, web, phase, spec, next_spec, launch, update_status, update_at_ms,
-                 error_code, error_message)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                 error_code, error_message, live)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
              ON CONFLICT (name) DO UPDATE SET web = ?7, phase = ?8, spec = ?9, next_spec = ?10,
                  launch = ?11, update_status = ?12, update_at_ms = ?13, error_code = ?14,
-                 error_message = ?15",
+                 error_message = ?15, live = ?16",
         )?
         .execute(rusqlite::params![
             life.spec.name.as_str(),
@@ -73,6 +74,7 @@ pub(super) fn put(connection: &Connection, record: &Record) -> rusqlite::Result<
             life.last_update.at.as_millis(),
             error.map(|(code, _)| code),
             error.map(|(_, message)| message),
+            live.map(|live| live.0.cast_signed()),
         ])?;
     Ok(())
 }
@@ -116,18 +118,19 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     })
 }
 
-fn phase_columns(phase: &Phase) -> (&'static str, Option<&Spec>) {
+/// The phase's name, and what exists in it: the next description, the launch that runs.
+fn phase_columns(phase: &Phase) -> (&'static str, Option<&Spec>, Option<LaunchId>) {
     match phase {
-        Phase::Creating => ("creating", None),
-        Phase::CreationInterrupted => ("creation interrupted", None),
-        Phase::CreateFailed => ("create failed", None),
-        Phase::Available => ("available", None),
-        Phase::Updating { next } => ("updating", next.as_deref()),
-        Phase::RollingBack => ("rolling back", None),
-        Phase::UpdateFailed => ("update failed", None),
-        Phase::Unavailable { next } => ("unavailable", next.as_deref()),
-        Phase::Deleting => ("deleting", None),
-        Phase::Deleted => ("deleted", None),
+        Phase::Creating => ("creating", None, None),
+        Phase::CreationInterrupted => ("creation interrupted", None, None),
+        Phase::CreateFailed => ("create failed", None, None),
+        Phase::Available { live } => ("available", None, Some(*live)),
+        Phase::Updating { next } => ("updating", next.as_deref(), None),
+        Phase::RollingBack => ("rolling back", None, None),
+        Phase::UpdateFailed { live } => ("update failed", None, Some(*live)),
+        Phase::Unavailable { next } => ("unavailable", next.as_deref(), None),
+        Phase::Deleting => ("deleting", None, None),
+        Phase::Deleted => ("deleted", None, None),
     }
 }
 
@@ -136,15 +139,19 @@ fn phase(row: &Row<'_>) -> rusqlite::Result<Phase> {
         let text: Option<String> = row.get("next_spec")?;
         text.map(|text| from_json(&text).map(Box::new)).transpose()
     };
+    let live = || -> rusqlite::Result<LaunchId> {
+        let live: i64 = row.get("live")?;
+        Ok(LaunchId(live.cast_unsigned()))
+    };
     let name: String = row.get("phase")?;
     Ok(match name.as_str() {
         "creating" => Phase::Creating,
         "creation interrupted" => Phase::CreationInterrupted,
         "create failed" => Phase::CreateFailed,
-        "available" => Phase::Available,
+        "available" => Phase::Available { live: live()? },
         "updating" => Phase::Updating { next: next()? },
         "rolling back" => Phase::RollingBack,
-        "update failed" => Phase::UpdateFailed,
+        "update failed" => Phase::UpdateFailed { live: live()? },
         "unavailable" => Phase::Unavailable { next: next()? },
         "deleting" => Phase::Deleting,
         "deleted" => Phase::Deleted,
@@ -195,11 +202,11 @@ mod tests {
             Phase::Creating,
             Phase::CreationInterrupted,
             Phase::CreateFailed,
-            Phase::Available,
+            Phase::Available { live: LaunchId(3) },
             Phase::Updating { next: next.clone() },
             Phase::Updating { next: None },
             Phase::RollingBack,
-            Phase::UpdateFailed,
+            Phase::UpdateFailed { live: LaunchId(2) },
             Phase::Unavailable { next },
             Phase::Unavailable { next: None },
             Phase::Deleting,

@@ -111,6 +111,8 @@ struct Outcome {
 
 impl Mirror {
     /// `dag_path` is where in the bucket the DAGs lie, such as `dags`.
+    #[expect(clippy::too_many_arguments, reason = "what joins two capabilities needs both")]
+    #[expect(clippy::needless_pass_by_value, reason = "a constructor keeps what it is given")]
     pub fn new(
         layout: Layout,
         bucket: BucketName,

@@ -208,10 +208,11 @@ pub(super) fn files_below(folder: &Path) -> impl Iterator<Item = walkdir::Result
 /// Whether a name is what tools leave behind, and not somebody's work.
 pub(super) fn is_litter(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     matches!(name, "__pycache__" | ".git" | ".DS_Store" | ".windtunnel" | "4913")
-        || name.ends_with(".pyc")
+        || ending == "pyc"
         || name.ends_with('~')
-        || (name.starts_with('.') && (name.ends_with(".swp") || name.ends_with(".swx")))
+        || (name.starts_with('.') && matches!(ending, "swp" | "swx"))
         || name.starts_with(".#")
         || (name.starts_with('#') && name.ends_with('#'))
 }

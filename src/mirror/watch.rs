@@ -126,15 +126,8 @@ fn subjects(layout: &Layout) -> (Vec<PathBuf>, Vec<PathBuf>) {
 
 fn matters(event: &Event, subjects: &[PathBuf]) -> bool {
     // Our own scans open and read files; only a close after writing is news.
-    let by_writing = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-        EventKind::Access(_) => false,
-        EventKind::Any
-        | EventKind::Create(_)
-        | EventKind::Modify(_)
-        | EventKind::Remove(_)
-        | EventKind::Other => true,
-    };
+    let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    let by_writing = !matches!(event.kind, EventKind::Access(_)) || event.kind == written;
     by_writing
         && (event.paths.is_empty()
             || event.need_rescan()

@@ -185,14 +185,12 @@ struct Sink {
 
 impl Sink {
     fn take(&mut self, folder: &Folder, chunks: &[Bytes]) -> Result<(), DiskError> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let path = folder.arrivals().join(random_text(32));
-                let file =
-                    File::create_new(&path).map_err(|error| failed("create", &path, error))?;
-                self.file.insert(Arrived { file, path })
-            }
+        let file = if let Some(file) = &mut self.file {
+            file
+        } else {
+            let path = folder.arrivals().join(random_text(32));
+            let file = File::create_new(&path).map_err(|error| failed("create", &path, error))?;
+            self.file.insert(Arrived { file, path })
         };
         for chunk in chunks {
             file.file.write_all(chunk).map_err(|error| failed("write", &file.path, error))?;
@@ -326,7 +324,7 @@ impl Received {
         self.size_bytes
     }
 
-    /// The ETag of a body that is one piece: its MD5 in hexadecimal.
+    /// The `ETag` of a body that is one piece: its MD5 in hexadecimal.
     pub fn etag(&self) -> String {
         hex::encode(self.digests.md5)
     }

@@ -147,8 +147,8 @@ fn apply(map: &Map, mut bits: u64) -> u64 {
 fn shift(crc: u64, size_bytes: u64, polynomial: u64, width: u32) -> u64 {
     let mut map: Map = [0; 64];
     map[0] = polynomial;
-    for bit in 1..width as usize {
-        map[bit] = 1 << (bit - 1);
+    for (below, bit) in map.iter_mut().skip(1).take(width as usize - 1).enumerate() {
+        *bit = 1 << below;
     }
     let squared = |map: &Map| -> Map { std::array::from_fn(|bit| apply(map, map[bit])) };
     // Three squarings turn the map of one bit into that of one byte.
@@ -239,7 +239,7 @@ impl Hashes {
     }
 }
 
-/// The ETag of an object from the MD5 digests of its parts, in order.
+/// The `ETag` of an object from the MD5 digests of its parts, in order.
 pub(super) fn etag_of_parts(digests: &[Vec<u8>]) -> String {
     let mut md5 = Md5::new();
     for digest in digests {

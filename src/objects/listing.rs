@@ -2,7 +2,7 @@
 //!
 //! A page costs what it shows: below a rolled-up prefix the scan seeks past the group and does not walk through it.
 
-use super::store::{self, OnlyLatest, Step};
+use super::store::{self, Along, Only, Step};
 use super::{ObjectError, Objects, Version};
 use crate::id::{BucketName, ObjectKey, VersionId};
 
@@ -151,13 +151,13 @@ fn page(
 ) -> rusqlite::Result<Page> {
     let mut page = Page::default();
     let only = match query.shown {
-        Shown::Objects => OnlyLatest::Objects,
-        Shown::Versions => OnlyLatest::AllVersions,
+        Shown::Objects => Only::Objects,
+        Shown::Versions => Only::Everything,
     };
-    let (mut key, mut below) = query.first(sequence);
-    let end = behind(&query.prefix);
+    let (from, end) = (query.first(sequence), behind(&query.prefix));
+    let mut along = Along { bucket, only, from, end };
     loop {
-        let step = store::scan(connection, bucket, only, (&key, below), &end, |version| {
+        let step = store::scan(connection, &along, |version| {
             if page.entries.len() >= query.limit {
                 page.more = query.limit > 0;
                 return Step::Stop;
@@ -175,7 +175,7 @@ fn page(
             }
         })?;
         match step {
-            Step::Seek(to) => (key, below) = (to, i64::MAX),
+            Step::Seek(to) => along.from = (to, i64::MAX),
             Step::Next | Step::Stop => return Ok(page),
         }
     }

@@ -1,7 +1,7 @@
 //! Versioned objects, addressed by bucket and key.
 //!
 //! Promise: a put is all or nothing, and versions of one key are totally ordered.
-//! Not here: HTTP, ETag quoting, wire encodings (`api::s3`); who may read what (nobody asks).
+//! Not here: HTTP, `ETag` quoting, wire encodings (`api::s3`); who may read what (nobody asks).
 //!
 //! Bytes come first, the row second: [`Objects::receive`] takes a body in under a temporary name, and the verb that
 //! makes it an object ([`Objects::put`], [`Objects::put_part`]) checks it, names the file and writes the row in one
@@ -184,7 +184,7 @@ pub enum Precondition {
     Absent,
     /// There is one.
     Exists,
-    /// There is one with this ETag (without quotes).
+    /// There is one with this `ETag` (without quotes).
     Etag(String),
 }
 
@@ -288,7 +288,7 @@ impl Objects {
     /// Opens the store whose blobs lie in `folder`; sweeps what a crash left unnamed.
     pub async fn open(folder: &Path, db: Db, clock: Clock) -> Result<Objects, ObjectError> {
         let folder = Folder::open(folder).await?;
-        let named = db.read(|connection| store::all_blobs(connection)).await?;
+        let named = db.read(store::all_blobs).await?;
         let swept = folder.sweep(named).await?;
         if swept > 0 {
             tracing::info!(swept, "removed unfinished writes");
@@ -300,6 +300,11 @@ impl Objects {
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Objects {
         Objects { folder: self.folder.with_durability(durability), ..self }
+    }
+
+    /// The time by which versions are stamped.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     // ---- buckets
@@ -434,10 +439,10 @@ impl Objects {
             metadata,
             parts: None,
             body,
+            at: self.clock.now(),
         };
-        let at = self.clock.now();
         let publish = move |tx: &mut Tx<'_>| {
-            let published = publish(tx, &bucket, new, precondition.as_ref(), at)?;
+            let published = publish(tx, &bucket, new, precondition.as_ref())?;
             if let Some(placed) = placed {
                 placed.keep();
             }
@@ -460,6 +465,7 @@ impl Objects {
     }
 
     /// Writes a new current version from bytes in memory.
+    #[expect(clippy::too_many_arguments, reason = "four things and the store")]
     pub async fn put_bytes(
         &self,
         bucket: &BucketName,
@@ -514,15 +520,16 @@ impl Objects {
                     metadata,
                     parts: None,
                     body,
+                    at,
                 };
-                publish(tx, &bucket, new, precondition.as_ref(), at)
+                publish(tx, &bucket, new, precondition.as_ref())
             })
             .await?;
         self.folder.remove(freed).await;
         Ok(version)
     }
 
-    /// AWS: the copy of a multipart object has the ETag and the checksum of one piece, so its bytes must be read.
+    /// AWS: the copy of a multipart object has the `ETag` and the checksum of one piece, so its bytes must be read.
     async fn copy_bytes(
         &self,
         from: &Version,
@@ -569,15 +576,15 @@ impl Objects {
         let (done, freed) = self
             .db
             .write(move |tx| {
-                let Some(row) = store::bucket(tx, &bucket)? else {
+                let Some(bucket) = store::bucket(tx, &bucket)? else {
                     return Err(DeleteError::NoSuchBucket(bucket));
                 };
-                let mut freed = Vec::new();
+                let mut deleting = Deleting { bucket, owner, at, freed: Vec::new() };
                 let mut done = Vec::with_capacity(deletions.len());
                 for deletion in deletions {
-                    done.push(delete_one(tx, &row, &owner, deletion, at, &mut freed)?);
+                    done.push(deleting.delete(tx, deletion)?);
                 }
-                Ok((done, freed))
+                Ok((done, deleting.freed))
             })
             .await?;
         self.folder.remove(freed).await;
@@ -685,7 +692,6 @@ fn publish(
     bucket: &BucketName,
     new: New,
     precondition: Option<&Precondition>,
-    at: Timestamp,
 ) -> Result<(Version, Vec<String>), PutError> {
     let Some(row) = store::bucket(tx, bucket)? else {
         return Err(PutError::NoSuchBucket(bucket.clone()));
@@ -703,7 +709,7 @@ fn publish(
             }
         }
     }
-    let (version, freed) = store::push(tx, &row, new, at)?;
+    let (version, freed) = store::push(tx, &row, new)?;
     tx.announce(Event::ObjectWritten {
         bucket: version.bucket.clone(),
         key: version.key.clone(),
@@ -712,52 +718,69 @@ fn publish(
     Ok((version, freed))
 }
 
-fn delete_one(
-    tx: &mut Tx<'_>,
-    bucket: &BucketRow,
-    owner: &str,
-    deletion: Deletion,
+/// Deletions from one bucket, under way in one transaction.
+struct Deleting {
+    bucket: BucketRow,
+    owner: String,
     at: Timestamp,
-    freed: &mut Vec<String>,
-) -> rusqlite::Result<Result<Deleted, ConditionFailed>> {
-    let Deletion { key, version, condition } = deletion;
-    let there = match &version {
-        None => store::latest(tx, bucket, &key)?,
-        Some(id) => store::by_id(tx, bucket, &key, id)?,
-    };
-    if there.as_ref().is_some_and(|there| !meets(there, &condition)) {
-        return Ok(Err(ConditionFailed(key)));
-    }
-    if let Some(id) = version {
+    /// The blobs that nothing names any more.
+    freed: Vec<String>,
+}
+
+impl Deleting {
+    fn delete(
+        &mut self,
+        tx: &mut Tx<'_>,
+        deletion: Deletion,
+    ) -> rusqlite::Result<Result<Deleted, ConditionFailed>> {
+        let Deletion { key, version, condition } = deletion;
+        let there = match &version {
+            None => store::latest(tx, &self.bucket, &key)?,
+            Some(id) => store::by_id(tx, &self.bucket, &key, id)?,
+        };
+        if there.as_ref().is_some_and(|there| !meets(there, &condition)) {
+            return Ok(Err(ConditionFailed(key)));
+        }
+        let Some(id) = version else { return self.delete_key(tx, key, there).map(Ok) };
         let is_marker = there.as_ref().is_some_and(|there| there.is_delete_marker);
         if let Some(there) = there {
-            freed.extend(delete_version(tx, bucket, &there)?);
+            self.freed.extend(delete_version(tx, &self.bucket, &there)?);
         }
-        return Ok(Ok(Deleted { version: Some(id), is_marker }));
+        Ok(Ok(Deleted { version: Some(id), is_marker }))
     }
-    if there.as_ref().is_some_and(|there| !there.is_delete_marker) {
-        tx.announce(Event::ObjectDeleted { bucket: bucket.bucket.name.clone(), key: key.clone() });
-    }
-    if bucket.bucket.versioning == Versioning::Never {
-        if let Some(there) = there {
-            freed.extend(store::remove(tx, there.sequence)?);
+
+    fn delete_key(
+        &mut self,
+        tx: &mut Tx<'_>,
+        key: ObjectKey,
+        there: Option<Version>,
+    ) -> rusqlite::Result<Deleted> {
+        if there.as_ref().is_some_and(|there| !there.is_delete_marker) {
+            let bucket = self.bucket.bucket.name.clone();
+            tx.announce(Event::ObjectDeleted { bucket, key: key.clone() });
         }
-        return Ok(Ok(Deleted { version: None, is_marker: false }));
+        if self.bucket.bucket.versioning == Versioning::Never {
+            if let Some(there) = there {
+                self.freed.extend(store::remove(tx, there.sequence)?);
+            }
+            return Ok(Deleted { version: None, is_marker: false });
+        }
+        let marker = New {
+            key,
+            marker: true,
+            size_bytes: 0,
+            etag: String::new(),
+            owner: self.owner.clone(),
+            checksum: None,
+            metadata: Metadata::default(),
+            parts: None,
+            body: Body::None,
+            at: self.at,
+        };
+        let (marker, freed) = store::push(tx, &self.bucket, marker)?;
+        self.freed.extend(freed);
+        Ok(Deleted { version: Some(marker.id), is_marker: true })
     }
-    let marker = New {
-        key,
-        marker: true,
-        size_bytes: 0,
-        etag: String::new(),
-        owner: owner.to_owned(),
-        checksum: None,
-        metadata: Metadata::default(),
-        parts: None,
-        body: Body::None,
-    };
-    let (marker, free) = store::push(tx, bucket, marker, at)?;
-    freed.extend(free);
-    Ok(Ok(Deleted { version: Some(marker.id), is_marker: true }))
 }
 
 /// Removes one version; what lies below it becomes current if it was.

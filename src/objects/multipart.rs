@@ -98,7 +98,7 @@ pub enum CompleteError {
 }
 
 impl Part {
-    /// The part's ETag, without quotes.
+    /// The part's `ETag`, without quotes.
     pub fn etag(&self) -> String {
         hex::encode(&self.md5)
     }
@@ -142,8 +142,8 @@ impl Objects {
                 let Some(row) = store::bucket(tx, &new.bucket)? else {
                     return Err(UploadError::NoSuchBucket(new.bucket));
                 };
-                store::insert_upload(tx, row.id, &upload)?;
-                Ok(upload)
+                let number = store::insert_upload(tx, row.id, &upload)?;
+                Ok(Upload { number, ..upload })
             })
             .await
     }
@@ -181,9 +181,7 @@ impl Objects {
     /// Panics if the body was not received with the algorithm that the upload announced.
     pub async fn put_part(
         &self,
-        bucket: &BucketName,
-        upload: &Upload,
-        number: u16,
+        (bucket, upload, number): (&BucketName, &Upload, u16),
         declared: Declared,
         received: Received,
     ) -> Result<Part, UploadError> {
@@ -268,9 +266,9 @@ fn complete_in(
         return Ok((completed, Vec::new()));
     }
     let parts = chosen(&store::parts(tx, upload.number)?, &complete.parts)?;
-    let new = assemble(&upload, &parts, complete)?;
+    let new = assemble(&upload, &parts, complete, at)?;
     let (etag, checksum) = (new.etag.clone(), new.checksum.clone());
-    let (version, mut freed) = publish_parts(tx, &row, complete, new, at)?;
+    let (version, mut freed) = publish_parts(tx, &row, complete, new)?;
     let numbers: Vec<u16> = parts.iter().map(|part| part.number).collect();
     store::move_parts(tx, upload.number, &numbers, version.sequence)?;
     let versioned = row.bucket.versioning != super::Versioning::Never;
@@ -307,7 +305,12 @@ fn chosen(there: &[Part], stated: &[Stated]) -> Result<Vec<Part>, CompleteError>
 }
 
 /// The object that the parts make, checked against what was declared of it.
-fn assemble(upload: &Upload, parts: &[Part], complete: &Complete) -> Result<New, CompleteError> {
+fn assemble(
+    upload: &Upload,
+    parts: &[Part],
+    complete: &Complete,
+    at: Timestamp,
+) -> Result<New, CompleteError> {
     let size_bytes = parts.iter().map(|part| part.size_bytes).sum();
     if let Some(declared) = complete.size_bytes
         && declared != size_bytes
@@ -338,6 +341,7 @@ fn assemble(upload: &Upload, parts: &[Part], complete: &Complete) -> Result<New,
         metadata: upload.metadata.clone(),
         parts: Some(u32::try_from(parts.len()).unwrap_or(u32::MAX)),
         body: Body::None,
+        at,
     })
 }
 
@@ -346,16 +350,15 @@ fn publish_parts(
     row: &BucketRow,
     complete: &Complete,
     new: New,
-    at: Timestamp,
 ) -> Result<(super::Version, Vec<String>), CompleteError> {
-    publish(tx, &row.bucket.name, new, complete.precondition.as_ref(), at).map_err(|error| {
-        match error {
+    publish(tx, &row.bucket.name, new, complete.precondition.as_ref()).map_err(
+        |error| match error {
             PutError::NoSuchBucket(bucket) => CompleteError::NoSuchBucket(bucket),
             PutError::NoSuchKey(key) => CompleteError::NoSuchKey(key),
             PutError::Precondition(key) => CompleteError::Precondition(key),
             PutError::Damaged { source, .. } => CompleteError::Damaged(source),
             PutError::Index(error) => CompleteError::Index(error),
             PutError::Disk(_) => unreachable!("publishing touches no file"),
-        }
-    })
+        },
+    )
 }

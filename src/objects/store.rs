@@ -1,6 +1,6 @@
 //! All SQL of the object store. Functions of a connection; the caller has the transaction.
 //!
-//! Keys are blobs, so that SQLite orders them by their bytes, as S3 lists them.
+//! Keys are blobs, so that `SQLite` orders them by their bytes, as S3 lists them.
 
 use std::collections::HashSet;
 
@@ -422,7 +422,7 @@ pub(super) fn pieces(connection: &Connection, sequence: i64) -> rusqlite::Result
         .collect()
 }
 
-/// A version about to be. The store gives it its id, its place in the order and its time.
+/// A version about to be. The store gives it its id and its place in the order.
 #[derive(Clone, Debug)]
 pub(super) struct New {
     pub(super) key: ObjectKey,
@@ -434,6 +434,7 @@ pub(super) struct New {
     pub(super) metadata: Metadata,
     pub(super) parts: Option<u32>,
     pub(super) body: Body,
+    pub(super) at: Timestamp,
 }
 
 /// Puts a version on top of its key, as the bucket's versioning wants it. Answers it, and the blobs set free.
@@ -441,7 +442,6 @@ pub(super) fn push(
     connection: &Connection,
     bucket: &BucketRow,
     new: New,
-    at: Timestamp,
 ) -> rusqlite::Result<(Version, Vec<BlobName>)> {
     let id = match bucket.bucket.versioning {
         Versioning::Enabled => VersionId::random(),
@@ -473,7 +473,7 @@ pub(super) fn push(
             new.marker,
             new.size_bytes.cast_signed(),
             new.etag,
-            at.as_millis(),
+            new.at.as_millis(),
             new.owner,
             checksum.map(|checksum| checksum.algorithm.name()),
             checksum.map(|checksum| span_name(checksum.span)),
@@ -492,7 +492,7 @@ pub(super) fn push(
         is_latest: true,
         size_bytes: new.size_bytes,
         etag: new.etag,
-        modified: at,
+        modified: new.at,
         metadata: new.metadata,
         owner: new.owner,
         checksum: new.checksum,
@@ -536,30 +536,30 @@ pub(super) fn promote(
 /// Runs along the versions of a bucket in listing order, from `from` on, until `visit` says where else to go on or
 /// to stop.
 ///
-/// `from` is a key and a sequence: versions of that very key are wanted below that sequence only.
 pub(super) fn scan(
     connection: &Connection,
-    bucket: &BucketRow,
-    only_latest: OnlyLatest,
-    from: (&[u8], i64),
-    below: &[u8],
+    along: &Along<'_>,
     mut visit: impl FnMut(Version) -> Step,
 ) -> rusqlite::Result<Step> {
-    let condition = match only_latest {
-        OnlyLatest::Objects => "latest = 1 AND marker = 0",
-        OnlyLatest::AllVersions => "1",
+    // The index is named: with the other one, a listing of objects would walk through all their old versions.
+    let sql = match along.only {
+        Only::Objects => format!(
+            "SELECT {VERSION} FROM versions INDEXED BY versions_latest
+             WHERE bucket = ?1 AND key >= ?2 AND key < ?3 AND latest = 1 AND marker = 0
+               AND NOT (key = ?2 AND sequence >= ?4)
+             ORDER BY key"
+        ),
+        Only::Everything => format!(
+            "SELECT {VERSION} FROM versions INDEXED BY versions_in_order
+             WHERE bucket = ?1 AND key >= ?2 AND key < ?3 AND NOT (key = ?2 AND sequence >= ?4)
+             ORDER BY key, sequence DESC"
+        ),
     };
-    let sql = format!(
-        "SELECT {VERSION} FROM versions
-         WHERE bucket = ?1 AND key >= ?2 AND key < ?3 AND {condition}
-           AND NOT (key = ?2 AND sequence >= ?4)
-         ORDER BY key, sequence DESC"
-    );
     let mut statement = connection.prepare_cached(&sql)?;
-    let parameters: [&dyn ToSql; 4] = [&bucket.id, &from.0, &below, &from.1];
+    let parameters: [&dyn ToSql; 4] = [&along.bucket.id, &along.from.0, &along.end, &along.from.1];
     let mut rows = statement.query(parameters)?;
     while let Some(row) = rows.next()? {
-        match visit(version_of(row, &bucket.bucket.name)?) {
+        match visit(version_of(row, &along.bucket.bucket.name)?) {
             Step::Next => {}
             step @ (Step::Seek(_) | Step::Stop) => return Ok(step),
         }
@@ -567,13 +567,24 @@ pub(super) fn scan(
     Ok(Step::Stop)
 }
 
+/// Where a [`scan`] goes along.
+#[derive(Clone, Debug)]
+pub(super) struct Along<'a> {
+    pub(super) bucket: &'a BucketRow,
+    pub(super) only: Only,
+    /// A key, and the sequence below which versions of that very key are wanted.
+    pub(super) from: (Vec<u8>, i64),
+    /// The first key not to be looked at.
+    pub(super) end: Vec<u8>,
+}
+
 /// What a [`scan`] looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OnlyLatest {
+pub(super) enum Only {
     /// Current versions that are objects.
     Objects,
     /// Every version and delete marker.
-    AllVersions,
+    Everything,
 }
 
 /// How a [`scan`] goes on.
@@ -635,7 +646,7 @@ pub(super) fn insert_upload(
     connection: &Connection,
     bucket: i64,
     upload: &Upload,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<i64> {
     connection
         .prepare_cached(
             "INSERT INTO uploads (id, bucket, key, initiated_ms, owner, metadata, algorithm, span)
@@ -650,8 +661,8 @@ pub(super) fn insert_upload(
             to_json(&upload.metadata),
             upload.checksum.map(|(algorithm, _)| algorithm.name()),
             upload.checksum.map(|(_, span)| span_name(span)),
-        ])
-        .map(drop)
+        ])?;
+    Ok(connection.last_insert_rowid())
 }
 
 /// The upload of that id, under way or completed.

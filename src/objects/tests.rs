@@ -90,7 +90,7 @@ async fn what_was_put_is_read_again_small_and_large_and_in_ranges() {
 #[tokio::test]
 async fn a_store_opened_again_has_its_objects_and_none_of_its_litter() {
     let place = place().await;
-    let version = place.put("large", &[1; 100_000]).await;
+    let version = place.put("large", &vec![1; 100_000]).await;
     std::fs::write(place.folder.path().join("objects/arriving/litter"), "x").unwrap();
     let (again, _) = open(place.folder.path()).await;
     assert_eq!(again.read_all(&version).await.unwrap().len(), 100_000);
@@ -149,7 +149,7 @@ async fn deleting_the_top_version_shows_the_one_below_and_says_so() {
 #[tokio::test]
 async fn a_copy_shares_its_bytes_and_outlives_its_source() {
     let place = place().await;
-    let source = place.put("source", &[9; 100_000]).await;
+    let source = place.put("source", &vec![9; 100_000]).await;
     let put = Put::plain(bucket(), key("copy"), Metadata::default());
     let copy = place.objects.copy(&source, put, None).await.unwrap();
     assert_eq!(place.blobs(), 1);
@@ -178,7 +178,7 @@ async fn parts_become_an_object_and_asking_again_answers_the_same() {
         let received = place.received(bytes.clone()).await;
         let part = place
             .objects
-            .put_part(&bucket(), &upload, number, Declared::default(), received)
+            .put_part((&bucket(), &upload, number), Declared::default(), received)
             .await
             .unwrap();
         stated.push(Stated { number, etag: Some(part.etag()), checksum: None });
@@ -226,7 +226,11 @@ async fn a_part_sent_again_replaces_the_first_and_an_abort_leaves_nothing() {
     let upload = place.objects.create_upload(new).await.unwrap();
     for byte in 0..2 {
         let received = place.received(vec![byte; 50_000]).await;
-        place.objects.put_part(&bucket(), &upload, 1, Declared::default(), received).await.unwrap();
+        place
+            .objects
+            .put_part((&bucket(), &upload, 1), Declared::default(), received)
+            .await
+            .unwrap();
     }
     assert_eq!((place.blobs(), place.objects.parts(&upload).await.unwrap().len()), (1, 1));
     place.objects.abort_upload(&bucket(), &key("big"), &upload.id).await.unwrap();

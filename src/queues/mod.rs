@@ -165,6 +165,11 @@ pub enum VisibilityError {
     TooLong,
 }
 
+/// Whether a queue of this name keeps the order: no other name may hold a dot.
+pub fn is_fifo(queue: &QueueName) -> bool {
+    queue.as_str().contains('.')
+}
+
 impl Queues {
     #[expect(clippy::unused_async, reason = "opening a store is asynchronous everywhere")]
     pub async fn open(db: Db, clock: Clock) -> Result<Queues, QueueError> {
@@ -206,7 +211,7 @@ impl Queues {
                         Some(change) => Err(CreateError::Differs { queue, change }),
                     };
                 }
-                let mut settings = Settings::new(queue.as_str().ends_with(".fifo"));
+                let mut settings = Settings::new(is_fifo(&queue));
                 settings.apply(&changes);
                 let id = store::insert(tx, &queue, &settings, now)?;
                 store::tag(tx, id, &tags)?;

@@ -86,9 +86,9 @@ impl Settings {
     /// The first change that would change something.
     pub(super) fn first_difference(&self, changes: &[Change]) -> Option<Change> {
         let differs = |change: &&Change| {
-            let mut changed = self.clone();
-            changed.apply(std::slice::from_ref(change));
-            changed != *self
+            let mut after = self.clone();
+            after.apply(std::slice::from_ref(change));
+            after != *self
         };
         changes.iter().find(differs).cloned()
     }

@@ -262,8 +262,8 @@ async fn a_fifo_queue_keeps_groups_in_order_and_drops_duplicates() {
 #[tokio::test]
 async fn creating_again_succeeds_with_the_same_values_only() {
     let room = room().await;
-    let create = |changes| room.queues.create(&NAME, changes, BTreeMap::new());
-    static NAME: std::sync::LazyLock<QueueName> = std::sync::LazyLock::new(|| name("q"));
+    let queue = name("q");
+    let create = |changes| room.queues.create(&queue, changes, BTreeMap::new());
     create(vec![]).await.unwrap();
     create(vec![Change::VisibilitySeconds(30)]).await.unwrap();
     let error = create(vec![Change::DelaySeconds(0), Change::VisibilitySeconds(31)]).await;

@@ -296,7 +296,7 @@ mod tests {
     fn an_expired_cli_token_is_refused() {
         let Room { tokens, clock, dev, .. } = room();
         let token = tokens.issue_cli(&dev, "user/alice");
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         assert_eq!(tokens.redeem_cli(&dev, token.reveal()), Err(Refused::Expired));
     }
 
@@ -322,7 +322,7 @@ mod tests {
         let session = tokens.issue_session(&dev, &alice());
         let restarted = Tokens::open(folder.path(), clock.clone()).unwrap();
         assert_eq!(restarted.session(&dev, session.reveal()), Ok(alice()));
-        clock.advance(Duration::from_secs(12 * 60 * 60));
+        clock.advance(Duration::from_hours(12));
         assert_eq!(restarted.session(&dev, session.reveal()), Err(Refused::Expired));
     }
 

@@ -42,7 +42,7 @@ def validation():
         {"SourceBucketArn": "arn:aws:s3:::absent-bucket"},
         {"SourceBucketArn": "source"},
         {"AirflowVersion": "1.10.12"},
-        {"NetworkConfiguration": {"SubnetIds": ["subnet-0a"], "SecurityGroupIds": ["sg-0a"]}},
+        {"NetworkConfiguration": {"SubnetIds": ["subnet-0a", "subnet-0b", "subnet-0c"], "SecurityGroupIds": ["sg-0a"]}},
         {"NetworkConfiguration": {"SubnetIds": ["net-0a", "net-0b"], "SecurityGroupIds": ["sg-0a"]}},
         {"WebserverAccessMode": "EVERYBODY"},
         {"WeeklyMaintenanceWindowStart": "TUE:03:15"},

@@ -44,7 +44,8 @@ fn wrong_use_is_exit_code_two() {
 #[test]
 fn verbs_without_a_running_windtunnel_say_how_to_start_one() {
     let project = Project::small("idle");
-    for args in [&["status"][..], &["down"], &["env"], &["airflow", "--", "version"]] {
+    for args in [&["status"][..], &["env"], &["exec", "--", "true"], &["airflow", "--", "version"]]
+    {
         let output = finished(&mut project.command(args));
         assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}: {}", told(&output));
         assert!(told(&output).contains("windtunnel up"), "{args:?}: {}", told(&output));
@@ -65,6 +66,12 @@ fn the_exports_work_in_a_shell_and_from_any_folder_below() {
     }
     let listed = done(shell.args(["-c", &script]));
     assert!(listed.contains("seen-from-the-shell"), "{listed}");
+}
+
+#[test]
+fn down_is_done_when_nothing_runs() {
+    let said = finished(&mut Project::small("idle").command(&["down"]));
+    assert!(said.status.success(), "{}", told(&said));
 }
 
 #[test]
@@ -123,29 +130,7 @@ fn doctor_tells_what_is_wrong_with_this_machine() {
     let output = finished(&mut project.command(&["doctor"]));
     assert!(matches!(output.status.code(), Some(0 | 1)), "{}", told(&output));
     let said = told(&output);
-    for word in ["Python", "disk"] {
-        assert!(said.to_lowercase().contains(&word.to_lowercase()), "{word}: {said}");
+    for word in ["Python", "free in", "port", "Docker"] {
+        assert!(said.contains(word), "{word}: {said}");
     }
-}
-
-#[test]
-fn every_save_is_mirrored_without_airflow_too() {
-    let project = Project::small("mirror");
-    let up = project.up_without_airflow();
-    let listed = |prefix: &str| {
-        let args = [
-            "s3api",
-            "list-object-versions",
-            "--bucket",
-            "windtunnel-mirror-123456789012",
-            "--prefix",
-            prefix,
-        ];
-        up.aws_json(&args)["Versions"].as_array().map_or(0, Vec::len)
-    };
-    assert_eq!(listed("dags/small.py"), 1);
-    project.write("dags/small.py", "# changed\n");
-    crate::support::wait_for("the second version", SOON, || {
-        (listed("dags/small.py") == 2).then_some(())
-    });
 }

@@ -23,6 +23,8 @@ fn status_of(answer: &str) -> u16 {
 fn refused_with(up: &Windtunnel<'_>, keys: (&str, &str), args: &[&str]) -> Option<String> {
     let mut command = up.client("aws");
     command.env("AWS_ACCESS_KEY_ID", keys.0).env("AWS_SECRET_ACCESS_KEY", keys.1).args(args);
+    // For `aws sqs` the AWS CLI v1 knows addresses of its own, which only this option replaces.
+    command.args(["--endpoint-url", &up.aws_endpoint()]);
     let output = finished(&mut command);
     (!output.status.success()).then(|| told(&output))
 }

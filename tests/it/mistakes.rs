@@ -79,8 +79,9 @@ fn a_project_folder_that_is_not_there() {
 
 #[test]
 fn a_project_folder_that_disappears() {
+    let _turn = airflow_turn();
     let project = Project::small("mistake");
-    let up = project.up_without_airflow();
+    let up = project.up_with_airflow();
     fs::rename(project.root(), project.root().with_extension("away")).expect("it is ours");
     let (code, said) = up.ends(SOON);
     let folder = project.root().to_string_lossy().into_owned();

@@ -56,9 +56,12 @@ fn messages_survive_kill_nine() {
 fn the_aws_cli_sends_and_receives() {
     let project = Project::empty("sqs");
     let up = project.up_without_airflow();
-    let made = up.aws_json(&["sqs", "create-queue", "--queue-name", "from-the-cli"]);
+    // For `aws sqs` the AWS CLI v1 knows addresses of its own, which only this option replaces; v2 needs no option.
+    let address = up.aws_endpoint();
+    let sqs = |args: &[&str]| up.aws_json(&[&["sqs", "--endpoint-url", &address], args].concat());
+    let made = sqs(&["create-queue", "--queue-name", "from-the-cli"]);
     let url = made["QueueUrl"].as_str().expect("create-queue answers with it");
-    up.aws(&["sqs", "send-message", "--queue-url", url, "--message-body", "hello"]);
-    let got = up.aws_json(&["sqs", "receive-message", "--queue-url", url]);
+    sqs(&["send-message", "--queue-url", url, "--message-body", "hello"]);
+    let got = sqs(&["receive-message", "--queue-url", url]);
     assert_eq!(got["Messages"][0]["Body"], "hello", "{got}");
 }

@@ -10,9 +10,12 @@ use std::fmt::Display;
 pub(super) struct Text {
     /// In characters.
     pub(super) max: usize,
-    /// The model's pattern and what decides it. The minimum length is 1 everywhere.
-    pub(super) pattern: Option<(&'static str, fn(&str) -> bool)>,
+    /// The minimum length is 1 everywhere.
+    pub(super) pattern: Option<Pattern>,
 }
+
+/// The model's pattern, for the sentence, and what decides it.
+type Pattern = (&'static str, fn(&str) -> bool);
 
 const fn text(max: usize, pattern: &'static str, matches: fn(&str) -> bool) -> Text {
     Text { max, pattern: Some((pattern, matches)) }
@@ -94,15 +97,15 @@ impl Faults {
 
     /// Checks a text.
     pub(super) fn text(&mut self, member: &str, value: &str, rule: Text) {
-        self.text_shown(member, value, value, rule);
+        self.text_shown(member, (value, value), rule);
     }
 
     /// Checks a text that must not be repeated to anybody.
     pub(super) fn secret(&mut self, member: &str, value: &str, rule: Text) {
-        self.text_shown(member, value, "(hidden)", rule);
+        self.text_shown(member, (value, "(hidden)"), rule);
     }
 
-    fn text_shown(&mut self, member: &str, value: &str, shown: &str, rule: Text) {
+    fn text_shown(&mut self, member: &str, (value, shown): (&str, &str), rule: Text) {
         if value.is_empty() {
             let rule = "Member must have length greater than or equal to 1";
             return self.broken(member, shown, rule);

@@ -5,7 +5,7 @@ use http::StatusCode;
 use crate::api::wire::rest_json::Failure;
 use crate::environment::{RequestError, Status};
 use crate::id::{BucketName, EnvironmentName};
-use crate::objects::ObjectError;
+use crate::objects::{BucketError, ObjectError};
 
 /// Why a request is not done.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(super) enum Refusal {
     /// The environment is there, but no token of it could be used now.
     NotRunning(EnvironmentName, Status),
     NoBucket(BucketName),
+    NotVersioned(BucketName),
     /// An object that the request names cannot be read at that version.
     Unreadable {
         bucket: BucketName,
@@ -33,6 +34,7 @@ pub(super) enum Refusal {
     NobodyCalls,
     Environment(RequestError),
     Objects(ObjectError),
+    Bucket(BucketError),
 }
 
 impl From<Failure> for Refusal {
@@ -44,6 +46,12 @@ impl From<Failure> for Refusal {
 impl From<RequestError> for Refusal {
     fn from(error: RequestError) -> Refusal {
         Refusal::Environment(error)
+    }
+}
+
+impl From<BucketError> for Refusal {
+    fn from(error: BucketError) -> Refusal {
+        Refusal::Bucket(error)
     }
 }
 
@@ -72,6 +80,10 @@ impl Refusal {
             Refusal::NoBucket(bucket) => validation(format!(
                 "Source bucket {bucket} does not exist; create it, with versioning, first"
             )),
+            Refusal::NotVersioned(bucket) => validation(format!(
+                "Versioning of source bucket {bucket} is not enabled; enable it with \
+                 put-bucket-versioning"
+            )),
             Refusal::Unreadable { bucket, path, version } => {
                 let version = version.map_or_else(
                     || "a current version".to_owned(),
@@ -92,6 +104,7 @@ impl Refusal {
             ),
             Refusal::Environment(error) => environment(error),
             Refusal::Objects(error) => fault(&error),
+            Refusal::Bucket(error) => fault(&error),
         }
     }
 }

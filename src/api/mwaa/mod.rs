@@ -14,7 +14,7 @@ use super::wire::{Caller, Request, Response, rest_json};
 use crate::environment::{Environment, Environments, Pinned, Spec};
 use crate::id::{AccountId, BucketName, EnvironmentName, ObjectKey, Region};
 use crate::limits::{AIRFLOW_IDENTITY_MAX_CHARACTERS, JSON_BODY_MAX_BYTES};
-use crate::objects::{ObjectError, Objects};
+use crate::objects::{BucketError, ObjectError, Objects, Versioning};
 use crate::tokens::{Grant, Tokens};
 use failure::Refusal;
 use request::{Create, Operation, Path};
@@ -120,9 +120,10 @@ impl Mwaa {
     /// Fills in MWAA's defaults and looks up what must be there: the bucket, and each object at its version.
     async fn resolve(&self, create: Create) -> Result<Spec, Refusal> {
         let bucket = create.bucket.clone();
-        match self.objects.current_below(&bucket, &format!("{}/", create.dag_path)).await {
-            Ok(_) => {}
-            Err(ObjectError::NoSuchBucket(bucket)) => return Err(Refusal::NoBucket(bucket)),
+        match self.objects.bucket(&bucket).await {
+            Ok(found) if found.versioning == Versioning::Enabled => {}
+            Ok(_) => return Err(Refusal::NotVersioned(bucket)),
+            Err(BucketError::NoSuchBucket(bucket)) => return Err(Refusal::NoBucket(bucket)),
             Err(other) => return Err(other.into()),
         }
         let plugins = self.pin(&bucket, &create.plugins).await?;
@@ -146,9 +147,8 @@ impl Mwaa {
             Ok(found) if !found.is_delete_marker => {
                 Ok(Some(Pinned { path: path.clone(), version: found.id }))
             }
-            Ok(_) => Err(unreadable()),
             Err(error @ (ObjectError::Disk { .. } | ObjectError::Index(_))) => Err(error.into()),
-            Err(_) => Err(unreadable()),
+            Ok(_) | Err(_) => Err(unreadable()),
         }
     }
 

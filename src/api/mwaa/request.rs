@@ -105,13 +105,18 @@ struct RawNetwork {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(default)]
 struct RawLogging {
-    dag_processing_logs: Option<RawModule>,
-    scheduler_logs: Option<RawModule>,
-    task_logs: Option<RawModule>,
-    webserver_logs: Option<RawModule>,
-    worker_logs: Option<RawModule>,
+    #[serde(rename = "DagProcessingLogs")]
+    dag_processing: Option<RawModule>,
+    #[serde(rename = "SchedulerLogs")]
+    scheduler: Option<RawModule>,
+    #[serde(rename = "TaskLogs")]
+    task: Option<RawModule>,
+    #[serde(rename = "WebserverLogs")]
+    web_server: Option<RawModule>,
+    #[serde(rename = "WorkerLogs")]
+    worker: Option<RawModule>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -166,16 +171,12 @@ fn named(name: &str) -> Result<EnvironmentName, Refusal> {
 
 fn list(query: Option<&str>) -> Result<Operation, Refusal> {
     let mut faults = Faults::default();
-    let max = match rest_json::query_values(query, "MaxResults")?.first() {
-        None => ENVIRONMENTS_PAGE_MAX,
-        Some(given) => match given.parse::<i64>() {
-            Ok(max) => faults.number("maxResults", max, (1, i64::from(ENVIRONMENTS_PAGE_MAX))),
-            Err(_) => {
-                faults.broken("maxResults", given, "Member must be an integer");
-                1
-            }
-        },
-    };
+    let mut max = ENVIRONMENTS_PAGE_MAX;
+    if let Some(given) = rest_json::query_values(query, "MaxResults")?.first() {
+        // What is no number at all is as wrong as zero.
+        let given = given.parse().unwrap_or(0);
+        max = faults.number("maxResults", given, (1, i64::from(ENVIRONMENTS_PAGE_MAX)));
+    }
     let mut after = None;
     if let Some(token) = rest_json::query_values(query, "NextToken")?.into_iter().next() {
         after = read_page_token(&token);
@@ -448,11 +449,11 @@ fn logging(faults: &mut Faults, raw: RawLogging) -> Logging {
         ModuleLogging { enabled: enabled.unwrap_or(false), level }
     };
     Logging([
-        module("dagProcessingLogs", raw.dag_processing_logs, false),
-        module("schedulerLogs", raw.scheduler_logs, false),
-        module("taskLogs", raw.task_logs, true),
-        module("webserverLogs", raw.webserver_logs, false),
-        module("workerLogs", raw.worker_logs, false),
+        module("dagProcessingLogs", raw.dag_processing, false),
+        module("schedulerLogs", raw.scheduler, false),
+        module("taskLogs", raw.task, true),
+        module("webserverLogs", raw.web_server, false),
+        module("workerLogs", raw.worker, false),
     ])
 }
 

@@ -20,7 +20,7 @@ const MODULES: [(&str, &str); 5] = [
     ("WorkerLogs", "Worker"),
 ];
 
-/// CreateEnvironment's answer.
+/// `CreateEnvironment`'s answer.
 pub(super) fn created(place: &Place, name: &EnvironmentName) -> Value {
     json!({ "Arn": environment_arn(place, name) })
 }
@@ -30,12 +30,12 @@ pub(super) fn host(environment: &Environment) -> Option<String> {
     environment.web.map(|web| format!("localhost:{}", web.port()))
 }
 
-/// CreateCliToken's answer.
+/// `CreateCliToken`'s answer.
 pub(super) fn cli_token(token: &str, host: &str) -> Value {
     json!({ "CliToken": token, "WebServerHostname": host })
 }
 
-/// CreateWebLoginToken's answer.
+/// `CreateWebLoginToken`'s answer.
 pub(super) fn web_token(token: &str, host: &str, iam: &str, airflow: &str) -> Value {
     json!({
         "WebToken": token,
@@ -45,12 +45,12 @@ pub(super) fn web_token(token: &str, host: &str, iam: &str, airflow: &str) -> Va
     })
 }
 
-/// ListTagsForResource's answer.
+/// `ListTagsForResource`'s answer.
 pub(super) fn tags(tags: &BTreeMap<String, String>) -> Value {
     json!({ "Tags": tags })
 }
 
-/// ListEnvironments' answer: the names after `after`, `max` at most.
+/// `ListEnvironments`' answer: the names after `after`, `max` at most.
 pub(super) fn page(names: &[EnvironmentName], after: Option<&str>, max: usize) -> Value {
     let rest = names.iter().filter(|name| after.is_none_or(|after| name.as_str() > after));
     let rest: Vec<_> = rest.collect();
@@ -64,7 +64,7 @@ pub(super) fn page(names: &[EnvironmentName], after: Option<&str>, max: usize) -
     answer
 }
 
-/// GetEnvironment's answer.
+/// `GetEnvironment`'s answer.
 pub(super) fn environment(place: &Place, environment: &Environment) -> Value {
     let Environment { spec, status, created, .. } = environment;
     let partition = partition(place);

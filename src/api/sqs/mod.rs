@@ -22,7 +22,7 @@ use crate::id::{AccountId, QueueName, Region};
 use crate::limits::{JSON_BODY_MAX_BYTES, LIST_QUEUES_MAX};
 use crate::queues::{Ask, Description, Queues};
 use failure::Failure;
-use request::{Entries, Operation};
+use request::{Entries, Listing, Operation};
 
 const NAMESPACE: &str = "http://queue.amazonaws.com/doc/2012-11-05/";
 
@@ -101,9 +101,7 @@ impl Sqs {
                 self.queues.describe(&queue).await?;
                 Ok(object(json!({ "QueueUrl": self.url(&queue, context) })))
             }
-            Operation::ListQueues { prefix, max, after } => {
-                self.list_queues(&prefix, max, after, context).await
-            }
+            Operation::ListQueues(listing) => self.list_queues(listing, context).await,
             Operation::GetQueueAttributes { queue, names } => {
                 let description = self.queues.describe(&queue).await?;
                 Ok(self.queue_attributes(&queue, &description, &names))
@@ -210,13 +208,12 @@ impl Sqs {
 
     async fn list_queues(
         &self,
-        prefix: &str,
-        max: Option<u32>,
-        after: Option<QueueName>,
+        listing: Listing,
         context: &Context,
     ) -> Result<Map<String, Value>, Failure> {
+        let Listing { prefix, max, after } = listing;
         let limit = max.unwrap_or(LIST_QUEUES_MAX);
-        let mut names = self.queues.names(prefix, after, limit + 1).await?;
+        let mut names = self.queues.names(&prefix, after, limit + 1).await?;
         let more = names.len() > limit as usize;
         names.truncate(limit as usize);
         let mut answer = Map::new();

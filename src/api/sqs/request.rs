@@ -13,14 +13,14 @@ use super::attributes::{self, Names};
 use super::failure::{Code, Failure};
 use crate::id::QueueName;
 use crate::limits::{BATCH_MAX_BYTES, BATCH_MAX_ENTRIES};
-use crate::queues::{Attribute, AttributeValue, Change, Draft};
+use crate::queues::{self, Attribute, AttributeValue, Change, Draft};
 
 /// What is asked, checked.
 #[derive(Debug)]
 pub(super) enum Operation {
     CreateQueue { queue: QueueName, changes: Vec<Change>, tags: BTreeMap<String, String> },
     GetQueueUrl { queue: QueueName },
-    ListQueues { prefix: String, max: Option<u32>, after: Option<QueueName> },
+    ListQueues(Listing),
     GetQueueAttributes { queue: QueueName, names: Names },
     SetQueueAttributes { queue: QueueName, changes: Vec<Change> },
     DeleteQueue { queue: QueueName },
@@ -30,6 +30,15 @@ pub(super) enum Operation {
     UntagQueue { queue: QueueName, keys: Vec<String> },
     ListQueueTags { queue: QueueName },
     Messages(OnMessages),
+}
+
+/// Which queues to list.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) prefix: String,
+    /// As many as the caller wants on a page, if they want pages.
+    pub(super) max: Option<u32>,
+    pub(super) after: Option<QueueName>,
 }
 
 /// What is asked of a queue's messages.
@@ -240,7 +249,7 @@ impl Raw {
         let tags = self.create_tags.or(self.tags).unwrap_or_default();
         let changes = attributes::changes(self.attributes.unwrap_or_default())?;
         let fifo = changes.contains(&Change::Fifo(true));
-        if fifo != queue.as_str().ends_with(".fifo") {
+        if fifo != queues::is_fifo(&queue) {
             let message = "The name of a FIFO queue can only include alphanumeric characters, hyphens, or \
                            underscores, must end with .fifo suffix and be 1 to 80 in length; and a queue of such a \
                            name must have FifoQueue true.";
@@ -261,7 +270,7 @@ impl Raw {
             None => None,
         };
         let prefix = self.queue_name_prefix.unwrap_or_default();
-        Ok(Operation::ListQueues { prefix, max, after })
+        Ok(Operation::ListQueues(Listing { prefix, max, after }))
     }
 
     fn on_messages(self, action: &str, path: &str) -> Result<OnMessages, Failure> {

@@ -126,7 +126,7 @@ async fn kombu_declares_publishes_polls_and_acknowledges() {
     200
     {"Messages":[{"Body":"eyJib2R5IjogIiJ9","MD5OfBody":"956c4ce58f2895f0a16a98bb265cd4e1","MessageId":"…","ReceiptHandle":"…"}]}
     "#);
-    endpoint.clock.advance(std::time::Duration::from_secs(43_200));
+    endpoint.clock.advance(std::time::Duration::from_hours(12));
     let received = endpoint
         .value("ReceiveMessage", json!({ "QueueUrl": "q", "AttributeNames": ["ALL"] }))
         .await;

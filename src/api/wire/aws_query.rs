@@ -115,7 +115,7 @@ pub fn answer(
     }
     xml.element("ResponseMetadata", |xml| xml.leaf("RequestId", envelope.request_id));
     write!(xml.0, "</{action}Response>").expect("writing to a String");
-    respond(StatusCode::OK, xml)
+    respond(StatusCode::OK, &xml)
 }
 
 /// `<ErrorResponse>` with code and message.
@@ -129,10 +129,10 @@ pub fn failure(envelope: Envelope<'_>, status: StatusCode, code: &str, message: 
     });
     xml.leaf("RequestId", envelope.request_id);
     xml.0.push_str("</ErrorResponse>");
-    respond(status, xml)
+    respond(status, &xml)
 }
 
-fn respond(status: StatusCode, xml: Xml) -> Response {
+fn respond(status: StatusCode, xml: &Xml) -> Response {
     let mut response = Response::new(Body::from(format!("<?xml version=\"1.0\"?>{}", xml.0)));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));

@@ -1,1 +1,707 @@
 //! Components as supervised child processes, forked from one warm interpreter per environment.
+//!
+//! A launch: PostgreSQL's files, Airflow's packages, the project's packages, the startup script; then the database
+//! and the warm interpreter side by side, then the components. Only that last part stops what ran before, so a
+//! project that does not install leaves the running environment alone; and if the new one does not become healthy,
+//! the old one is started again.
+//!
+//! Below an environment's home: `logs`, `plugins`, `postgres`, `python` (our files), `processes` (for the sweep).
+
+mod health;
+mod host;
+mod install;
+mod interpreter;
+mod plugins;
+mod postgres;
+mod requirements;
+mod startup;
+mod supervise;
+mod sweep;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use sha2::Digest as _;
+use tokio::sync::watch;
+
+use self::host::Host;
+use self::install::{Installer, Wish};
+use self::interpreter::Difference;
+use self::supervise::{Keepers, Part, Shared};
+use super::{
+    ComponentState, DagChanges, ExecError, ImportError, LaunchError, LaunchPlan, Life, Output,
+    Parsed, Progress, Report, Runtime, Stage, Upstream,
+};
+use crate::airflow::settings::{self, Variables, Wiring};
+use crate::clock::Clock;
+use crate::id::EnvironmentName;
+
+/// Where things are kept, and what the person's shell said.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Shared by all projects of this user: interpreter environments, database templates.
+    pub cache: PathBuf,
+    /// `.windtunnel` of this project: the mark of its processes.
+    pub state: PathBuf,
+    /// The variables that windtunnel was started with.
+    pub variables: BTreeMap<String, String>,
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+/// The process runtime of one project.
+#[derive(Debug)]
+pub struct Processes {
+    cache: PathBuf,
+    state: PathBuf,
+    host: Host,
+    clock: Clock,
+    environments: Mutex<BTreeMap<EnvironmentName, Arc<Slot>>>,
+}
+
+/// One environment: what runs of it, and what it was made from.
+#[derive(Debug)]
+struct Slot {
+    life: watch::Sender<Life>,
+    /// Held for the length of a launch or a stop: there is one at a time.
+    busy: tokio::sync::Mutex<Option<Live>>,
+    /// What verbs need, without waiting for a launch.
+    seen: Mutex<Option<Seen>>,
+}
+
+#[derive(Debug)]
+struct Live {
+    prepared: Arc<Prepared>,
+    keepers: Keepers,
+}
+
+#[derive(Clone, Debug)]
+struct Seen {
+    shared: Arc<Shared>,
+    prepared: Arc<Prepared>,
+}
+
+/// A launch whose files are all there.
+#[derive(Debug)]
+struct Prepared {
+    plan: LaunchPlan,
+    start: interpreter::Start,
+    files: postgres::Files,
+    parts: Vec<Part>,
+    /// What the web server's variables differ in: commands run beside it.
+    beside: Difference,
+    marker: Variables,
+}
+
+impl Processes {
+    pub fn new(surroundings: Surroundings) -> Processes {
+        let Surroundings { cache, state, variables, clock } = surroundings;
+        let host = Host::new(variables);
+        Processes { cache, state, host, clock, environments: Mutex::default() }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<EnvironmentName, Arc<Slot>>> {
+        self.environments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, environment: &EnvironmentName) -> Arc<Slot> {
+        let mut slots = self.slots();
+        let slot = slots.entry(environment.clone()).or_insert_with(|| {
+            Arc::new(Slot {
+                life: watch::Sender::new(Life::Stopped),
+                busy: tokio::sync::Mutex::default(),
+                seen: Mutex::default(),
+            })
+        });
+        Arc::clone(slot)
+    }
+
+    fn seen(&self, environment: &EnvironmentName) -> Option<Seen> {
+        let slot = self.slots().get(environment).cloned()?;
+        slot.seen()
+    }
+
+    /// Everything of a launch that does not need what runs to stop.
+    async fn prepare(
+        &self,
+        plan: LaunchPlan,
+        progress: &Progress,
+    ) -> Result<Prepared, LaunchError> {
+        let place = postgres::Place::find();
+        let installer = Installer {
+            cache: self.cache.clone(),
+            host: self.host.clone(),
+            progress: progress.clone(),
+        };
+        let folders = Folders::make(&plan, &self.host)?;
+        let version = postgres::PACKAGE.replace("==", "-");
+        let installed = place.reachable(&self.cache.join("postgres").join(version));
+        installer.postgres(&installed, plan.recipe).await?;
+        let base = installer.base(plan.recipe).await?;
+        let archive = plan.plugins.clone();
+        let home = plan.home.clone();
+        let unpacking =
+            tokio::task::spawn_blocking(move || plugins::unpack(&home, archive.as_ref()));
+        let plugins = unpacking.await.map_err(|error| {
+            failed("cannot unpack the plugins", &io::Error::other(error), "try again")
+        })??;
+        let files = postgres::Files {
+            data: place.reachable(&plan.home.join("postgres")),
+            place,
+            installed,
+            socket: folders.sockets.join("pg"),
+            log: folders.logs.join("postgres.log"),
+        };
+        let database_url = files.url();
+        let layers = settings::layers(&wiring(&plan, &folders, &plugins, &database_url));
+        let mut under = self.host.basis(&base.programs, &plan.home);
+        under.extend(layers.below);
+        under.extend(plan.variables.clone());
+        let mut over = layers.above;
+        over.insert(sweep::MARKER.to_owned(), self.state.display().to_string());
+        let environments = self
+            .startup(&plan, &base.python, &Sources { under, over, logs: &folders.logs }, progress)
+            .await?;
+        let common = environments["scheduler"].clone();
+        let wish = Wish {
+            requirements: plan.requirements.as_ref(),
+            plugins: &plugins,
+            dags: &plan.dags,
+            variables: &common,
+        };
+        let project = installer.project(plan.recipe, &base, &wish).await?;
+        let environments = in_front(environments, &base, &project);
+        self.template(
+            &plan,
+            &files,
+            &Template {
+                installer: &installer,
+                base: &base,
+                environment: &environments["scheduler"],
+            },
+        )
+        .await?;
+        Ok(self.prepared(plan, Made { folders, files, project, environments }))
+    }
+
+    fn prepared(&self, plan: LaunchPlan, made: Made) -> Prepared {
+        let Made { folders, files, project, environments } = made;
+        let common = &environments["scheduler"];
+        let parts = plan.recipe.components.iter().map(|component| Part {
+            component: *component,
+            start: (plan.recipe.start)(*component),
+            log: folders.logs.join(format!("{component}.log")),
+            env: difference(common, &environments[settings::container_of(*component)]),
+        });
+        let parts = parts.collect();
+        let start = interpreter::Start {
+            python: project.python,
+            code: folders.code,
+            recipe: plan.recipe.zygote,
+            // One per launch: a predecessor removes its own when it goes.
+            socket: folders.sockets.join(format!("z{}", plan.launch)),
+            home: plan.home.clone(),
+            log: folders.logs.join("interpreter.log"),
+            environment: common.clone(),
+        };
+        let beside = difference(common, &environments["webserver"]);
+        let marker =
+            Variables::from([(sweep::MARKER.to_owned(), self.state.display().to_string())]);
+        Prepared { plan, start, files, parts, beside, marker }
+    }
+
+    /// The variables of each kind of container, after the startup script where there is one.
+    async fn startup(
+        &self,
+        plan: &LaunchPlan,
+        python: &Path,
+        sources: &Sources<'_>,
+        progress: &Progress,
+    ) -> Result<BTreeMap<&'static str, Variables>, LaunchError> {
+        let mut merged = sources.under.clone();
+        merged.extend(sources.over.clone());
+        let mut environments = BTreeMap::new();
+        let began = Instant::now();
+        if plan.startup_script.is_some() {
+            progress.tell(Report::Began(Stage::StartupScript));
+        }
+        for container in ["scheduler", "worker", "webserver"] {
+            let mut variables = match &plan.startup_script {
+                None => merged.clone(),
+                Some(script) => {
+                    let log = sources.logs.join(format!("startup_{container}.log"));
+                    let run = startup::Run {
+                        script,
+                        python,
+                        container,
+                        variables: &merged,
+                        home: &plan.home,
+                        log: &log,
+                    };
+                    run.run().await?
+                }
+            };
+            variables.extend(sources.over.clone());
+            for name in ["MWAA_AIRFLOW_COMPONENT", "MWAA_COMMAND"] {
+                variables.insert(name.to_owned(), container.to_owned());
+            }
+            environments.insert(container, variables);
+        }
+        if plan.startup_script.is_some() {
+            let stage = Stage::StartupScript;
+            progress.tell(Report::Done { stage, took: began.elapsed(), cached: false });
+        }
+        Ok(environments)
+    }
+
+    /// Gives a new environment its database: a copy of the version's template, which is made on first use.
+    async fn template(
+        &self,
+        plan: &LaunchPlan,
+        files: &postgres::Files,
+        source: &Template<'_>,
+    ) -> Result<(), LaunchError> {
+        if files.data.join("PG_VERSION").exists() {
+            return Ok(());
+        }
+        let installer = source.installer;
+        installer.progress.tell(Report::Began(Stage::Database));
+        let began = Instant::now();
+        let name = format!("{}-{}", source.base.id, postgres::PACKAGE.replace("==", "-"));
+        let template = files.place.reachable(&self.cache.join("templates").join(name));
+        let cached = template.join("PG_VERSION").exists();
+        if !cached {
+            let _lock = installer.lock().await?;
+            if !template.join("PG_VERSION").exists() {
+                make_template(plan, files, source, &template).await?;
+            }
+        }
+        let (place, to) = (files.place.clone(), files.data.clone());
+        let copied = tokio::task::spawn_blocking(move || {
+            let fresh = to.with_extension("new");
+            remove_folder(&fresh)?;
+            place.copy(&template, &fresh)?;
+            remove_folder(&to)?;
+            std::fs::rename(&fresh, &to)
+        })
+        .await
+        .map_err(io::Error::other)
+        .flatten();
+        copied.map_err(|error| failed("cannot create the database", &error, SPACE))?;
+        let stage = Stage::Database;
+        installer.progress.tell(Report::Done { stage, took: began.elapsed(), cached });
+        Ok(())
+    }
+
+    /// Starts what was prepared and returns when it is healthy.
+    async fn start(
+        &self,
+        prepared: &Arc<Prepared>,
+        slot: &Slot,
+        progress: &Progress,
+    ) -> Result<Live, LaunchError> {
+        let Prepared { plan, files, parts, marker, .. } = &**prepared;
+        let record = plan.home.join("processes");
+        let shared = Arc::new(Shared::new(prepared.start.socket.clone(), record, parts));
+        let mut keepers = Keepers::new(Arc::clone(&shared));
+        let since = self.clock.now();
+        progress.tell(Report::Began(Stage::Database));
+        progress.tell(Report::Began(Stage::Interpreter));
+        let began = Instant::now();
+        let database = async {
+            let server = files.start(marker).await?;
+            let stage = Stage::Database;
+            progress.tell(Report::Done { stage, took: began.elapsed(), cached: true });
+            Ok(server)
+        };
+        let interpreter = async {
+            let started = interpreter::Interpreter::start(&prepared.start).await;
+            let started = started.map_err(|error| LaunchError {
+                what: "cannot start the interpreter".to_owned(),
+                why: error.to_string(),
+                next: format!("see {}", prepared.start.log.display()),
+                detail: tail(&prepared.start.log),
+            })?;
+            let stage = Stage::Interpreter;
+            progress.tell(Report::Done { stage, took: began.elapsed(), cached: false });
+            Ok(started)
+        };
+        let (server, started) = tokio::try_join!(database, interpreter)?;
+        supervise::record(&shared.record, server.pid());
+        supervise::record(&shared.record, started.pid());
+        keepers.keep_database(server, files.clone(), marker.clone());
+        keepers.keep_interpreter(started, prepared.start.clone());
+        progress.tell(Report::Began(Stage::Components));
+        let began = Instant::now();
+        parts.iter().for_each(|part| keepers.keep_component(part.clone()));
+        if let Err(error) = health::wait(&shared, since).await {
+            keepers.stop(Duration::from_secs(5)).await;
+            return Err(error);
+        }
+        keepers.tell_loss(slot.life.clone(), plan.launch);
+        let stage = Stage::Components;
+        progress.tell(Report::Done { stage, took: began.elapsed(), cached: false });
+        Ok(Live { prepared: Arc::clone(prepared), keepers })
+    }
+}
+
+/// What a template is made with.
+struct Template<'a> {
+    installer: &'a Installer,
+    base: &'a install::Interpreter,
+    environment: &'a Variables,
+}
+
+/// What the startup script stands between.
+struct Sources<'a> {
+    under: Variables,
+    over: Variables,
+    logs: &'a Path,
+}
+
+struct Made {
+    folders: Folders,
+    files: postgres::Files,
+    project: install::Interpreter,
+    environments: BTreeMap<&'static str, Variables>,
+}
+
+const SPACE: &str = "free some disk space, or check the folder's permissions";
+
+/// The folders of an environment, made.
+#[derive(Debug)]
+struct Folders {
+    logs: PathBuf,
+    task_logs: PathBuf,
+    code: PathBuf,
+    sockets: PathBuf,
+}
+
+impl Folders {
+    fn make(plan: &LaunchPlan, host: &Host) -> Result<Folders, LaunchError> {
+        let what = format!("cannot prepare {}", plan.home.display());
+        let made = || {
+            let logs = plan.home.join("logs");
+            let task_logs = logs.join("tasks");
+            let code = plan.home.join("python");
+            std::fs::create_dir_all(&task_logs)?;
+            std::fs::create_dir_all(&plan.dags)?;
+            interpreter::write_code(&code)?;
+            Ok(Folders { task_logs, code, sockets: host.sockets(&plan.home)?, logs })
+        };
+        made().map_err(|error: io::Error| failed(&what, &error, SPACE))
+    }
+}
+
+fn wiring<'a>(
+    plan: &'a LaunchPlan,
+    folders: &'a Folders,
+    plugins: &'a Path,
+    database_url: &'a str,
+) -> Wiring<'a> {
+    Wiring {
+        recipe: plan.recipe,
+        class: &plan.class,
+        home: &plan.home,
+        dags: &plan.dags,
+        plugins,
+        has_plugins: plan.plugins.is_some(),
+        task_logs: &folders.task_logs,
+        code: &folders.code,
+        database_url,
+        broker: plan.broker.address,
+        queue_name: &plan.broker.queue_name,
+        queue_url: &plan.broker.queue_url,
+        base_url: &plan.base_url,
+        fernet_key: &plan.secrets.fernet_key,
+        web_secret_key: &plan.secrets.web_secret_key,
+        proxy_secret: &plan.secrets.proxy_secret,
+        options: &plan.options,
+        endpoint_url: &plan.aws.endpoint_url,
+        region: &plan.aws.region,
+        account: &plan.aws.account,
+        access_key_id: &plan.aws.access_key_id,
+        secret_access_key: &plan.aws.secret_access_key,
+        ca_bundle: &plan.aws.ca_bundle,
+    }
+}
+
+/// Puts the project's programs before Airflow's on every PATH.
+fn in_front(
+    mut environments: BTreeMap<&'static str, Variables>,
+    base: &install::Interpreter,
+    project: &install::Interpreter,
+) -> BTreeMap<&'static str, Variables> {
+    let Some(first) = project.programs.first().filter(|_| project != base) else {
+        return environments;
+    };
+    for variables in environments.values_mut() {
+        let path = variables.entry("PATH".to_owned()).or_default();
+        *path = format!("{}:{path}", first.display());
+    }
+    environments
+}
+
+fn difference(from: &Variables, to: &Variables) -> Difference {
+    let mut difference = Difference::new();
+    for (name, value) in to {
+        if from.get(name) != Some(value) {
+            difference.insert(name.clone(), Some(value.clone()));
+        }
+    }
+    for name in from.keys().filter(|name| !to.contains_key(*name)) {
+        difference.insert(name.clone(), None);
+    }
+    difference
+}
+
+async fn make_template(
+    plan: &LaunchPlan,
+    files: &postgres::Files,
+    source: &Template<'_>,
+    template: &Path,
+) -> Result<(), LaunchError> {
+    let said = format!("making the database of Airflow {}, once", plan.recipe.version);
+    source.installer.progress.tell(Report::Said(Stage::Database, said));
+    let fresh = template.with_extension("new");
+    let home =
+        tempfile::tempdir().map_err(|error| failed("cannot make a folder", &error, SPACE))?;
+    remove_folder(&fresh).map_err(|error| failed("cannot make the template", &error, SPACE))?;
+    let files = postgres::Files { data: fresh.clone(), ..files.clone() };
+    files.initialise().await?;
+    let server = files.start(&Variables::new()).await?;
+    let filled = async {
+        files.create_database().await?;
+        fill(plan, source, home.path()).await
+    };
+    let filled = filled.await;
+    server.stop().await;
+    filled?;
+    std::fs::rename(&fresh, template)
+        .map_err(|error| failed("cannot make the template", &error, SPACE))
+}
+
+/// Runs the recipe's template program against the running server.
+async fn fill(plan: &LaunchPlan, source: &Template<'_>, home: &Path) -> Result<(), LaunchError> {
+    let code = plan.home.join("python").join(plan.recipe.template);
+    let mut command = tokio::process::Command::new(&source.base.python);
+    command.arg(code).env_clear().envs(source.environment).current_dir(home);
+    // None of the project's: the template is every project's.
+    for (name, folder) in [
+        ("AIRFLOW_HOME", home.to_owned()),
+        ("AIRFLOW__CORE__DAGS_FOLDER", home.join("dags")),
+        ("AIRFLOW__CORE__PLUGINS_FOLDER", home.join("plugins")),
+        ("AIRFLOW__LOGGING__BASE_LOG_FOLDER", home.join("logs")),
+    ] {
+        command.env(name, folder);
+    }
+    command.stdin(std::process::Stdio::null()).kill_on_drop(true);
+    let what = "cannot fill the database";
+    let output = command.output().await.map_err(|error| failed(what, &error, SPACE))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(LaunchError {
+        what: what.to_owned(),
+        why: said.lines().last().unwrap_or("it gave no reason").to_owned(),
+        next: "report this with the lines below".to_owned(),
+        detail: said,
+    })
+}
+
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+impl Slot {
+    fn seen(&self) -> Option<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn show(&self, live: Option<&Live>) {
+        let seen = live.map(|live| Seen {
+            shared: Arc::clone(&live.keepers.shared),
+            prepared: Arc::clone(&live.prepared),
+        });
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        let life = live.map_or(Life::Stopped, |live| Life::Running(live.prepared.plan.launch));
+        self.life.send_replace(life);
+    }
+}
+
+#[async_trait]
+impl Runtime for Processes {
+    async fn sweep(&self) -> io::Result<()> {
+        let homes = std::fs::read_dir(self.state.join("environments")).into_iter().flatten();
+        let records: Vec<PathBuf> =
+            homes.flatten().map(|home| home.path().join("processes")).collect();
+        sweep::sweep(&self.state, &records).await
+    }
+
+    async fn launch(&self, plan: LaunchPlan, progress: Progress) -> Result<(), LaunchError> {
+        let slot = self.slot(&plan.environment);
+        let mut busy = slot.busy.lock().await;
+        let prepared = Arc::new(self.prepare(plan, &progress).await?);
+        let before = busy.take();
+        slot.show(None);
+        let last_good = before.as_ref().map(|live| Arc::clone(&live.prepared));
+        if let Some(live) = before {
+            live.keepers.stop(Duration::from_secs(10)).await;
+        }
+        let started = self.start(&prepared, &slot, &progress).await;
+        let (live, result) = match (started, last_good) {
+            (Ok(live), _) => (Some(live), Ok(())),
+            (Err(error), None) => (None, Err(error)),
+            (Err(error), Some(last_good)) => {
+                let again = self.start(&last_good, &slot, &Progress::silent()).await;
+                (again.ok(), Err(error))
+            }
+        };
+        slot.show(live.as_ref());
+        *busy = live;
+        result
+    }
+
+    async fn stop(&self, environment: &EnvironmentName, grace: Duration) {
+        let Some(slot) = self.slots().get(environment).cloned() else { return };
+        let mut busy = slot.busy.lock().await;
+        let live = busy.take();
+        slot.show(None);
+        if let Some(live) = live {
+            live.keepers.stop(grace).await;
+        }
+    }
+
+    async fn exec(
+        &self,
+        environment: &EnvironmentName,
+        argv: Vec<String>,
+        deadline: Duration,
+    ) -> Result<Output, ExecError> {
+        let seen = self.running(environment)?;
+        let run = interpreter::run(&seen.shared.socket, &argv, &seen.prepared.beside);
+        match tokio::time::timeout(deadline, run).await {
+            Ok(output) => output.map_err(ExecError::Interpreter),
+            Err(_) => Err(ExecError::Deadline(deadline)),
+        }
+    }
+
+    async fn parse(
+        &self,
+        environment: &EnvironmentName,
+        changes: DagChanges,
+    ) -> Result<Vec<Parsed>, ExecError> {
+        let seen = self.running(environment)?;
+        // Airflow names files by their real path, and so must we.
+        let dags = &seen.prepared.plan.dags;
+        let absolute = |paths: Vec<PathBuf>| -> Vec<PathBuf> {
+            let files = paths.into_iter().filter(|path| is_dag_file(path));
+            files.map(|path| dags.join(path)).collect()
+        };
+        let (written, removed) = (absolute(changes.written), absolute(changes.removed));
+        if written.is_empty() && removed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let scheduler = Difference::new();
+        let parsed = interpreter::parse(&seen.shared.socket, &written, &removed, &scheduler).await;
+        let parsed = parsed.map_err(ExecError::Interpreter)?;
+        Ok(parsed.into_iter().map(|file| parsed_below(dags, file)).collect())
+    }
+
+    fn upstream(&self, environment: &EnvironmentName) -> Option<Upstream> {
+        let seen = self.seen(environment)?;
+        let proxy_secret = seen.prepared.plan.secrets.proxy_secret.clone();
+        Some(Upstream { address: seen.shared.web()?, proxy_secret })
+    }
+
+    fn life(&self, environment: &EnvironmentName) -> watch::Receiver<Life> {
+        self.slot(environment).life.subscribe()
+    }
+
+    fn components(&self, environment: &EnvironmentName) -> Vec<ComponentState> {
+        self.seen(environment).map(|seen| seen.shared.states()).unwrap_or_default()
+    }
+}
+
+impl Processes {
+    fn running(&self, environment: &EnvironmentName) -> Result<Seen, ExecError> {
+        self.seen(environment).ok_or_else(|| ExecError::NotRunning(environment.clone()))
+    }
+}
+
+/// What can define DAGs: Airflow looks at modules and at archives of them.
+fn is_dag_file(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "py" || extension == "zip")
+}
+
+fn parsed_below(dags: &Path, file: interpreter::ParsedFile) -> Parsed {
+    let below = |path: &Path| path.strip_prefix(dags).unwrap_or(path).to_owned();
+    Parsed {
+        path: below(&file.file),
+        dag_ids: file.dag_ids,
+        took: Duration::try_from_secs_f64(file.seconds).unwrap_or_default(),
+        error: file.import_error.map(|error| ImportError {
+            message: error.message,
+            file: below(&error.file),
+            // A file that ended its process has no line; a person looks at its first one.
+            line: error.line.unwrap_or(1),
+            traceback: error.traceback,
+        }),
+    }
+}
+
+/// A launch error with an operating system's reason.
+fn failed(what: &str, error: &io::Error, next: &str) -> LaunchError {
+    LaunchError {
+        what: what.to_owned(),
+        why: error.to_string(),
+        next: next.to_owned(),
+        detail: String::new(),
+    }
+}
+
+/// A log opened for appending; its folder is made.
+fn append(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    File::options().create(true).append(true).open(path)
+}
+
+/// The end of a log, for an error's details. Empty where there is none.
+fn tail(path: &Path) -> String {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let read = || {
+        let mut file = File::open(path)?;
+        let size = file.metadata()?.len();
+        file.seek(SeekFrom::Start(size.saturating_sub(crate::limits::LOG_TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_default()
+}
+
+/// The SHA-256 of the parts, each told from the next by its length, in hexadecimal.
+fn digest(parts: &[&[u8]]) -> String {
+    let mut hash = sha2::Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
+}

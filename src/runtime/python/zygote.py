@@ -766,6 +766,9 @@ def main():
     options = arguments.parse_args()
     listener = listen(options.socket)
     prctl(SUBREAPER, 1)
+    # Stdout is for the one line; whatever a library prints while it is imported goes to the log.
+    ready = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     recipe = importlib.import_module(options.recipe)
     gc.disable()
     READY.update(recipe.warm())
@@ -775,8 +778,8 @@ def main():
     gc.enable()
     READY.update(pid=os.getpid(), seconds=round(time.monotonic() - began, 3))
     zygote = Zygote(listener, recipe, options.grace)
-    print(json.dumps({"ready": READY}), flush=True)
-    os.dup2(2, 1)  # stdout has told what it had to tell; stray prints go to the log
+    with ready:
+        print(json.dumps({"ready": READY}), file=ready)
     try:
         zygote.serve()
     except Fork as fork:

@@ -1,0 +1,302 @@
+//! The settings of an environment: what Airflow is told, in which order of precedence, and why.
+//!
+//! MWAA's order (facts: the images' entrypoint), lowest first: the container's own environment, opinionated
+//! options, opinionated variables, what the startup script exports, AirflowConfigurationOptions, protected
+//! variables, essential options, essential variables. Here [`Layers`] holds all but the startup script's, which is
+//! known only once that script has run. The project's `.env` stands just below the startup script.
+//!
+//! Where ours differ from MWAA's, the comment says so and why.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::Recipe;
+
+/// Variables by name.
+pub type Variables = BTreeMap<String, String>;
+
+/// What the settings are made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Wiring<'a> {
+    pub recipe: &'a Recipe,
+    /// `mw1.small`, …
+    pub class: &'a str,
+    /// AIRFLOW_HOME.
+    pub home: &'a Path,
+    pub dags: &'a Path,
+    pub plugins: &'a Path,
+    /// Whether the project brings plugins at all.
+    pub has_plugins: bool,
+    pub task_logs: &'a Path,
+    /// Where our Python files lie.
+    pub code: &'a Path,
+    /// SQLAlchemy's URL of the metadata database.
+    pub database_url: &'a str,
+    /// Host and port of the SQS endpoint.
+    pub broker: std::net::SocketAddr,
+    pub queue_name: &'a str,
+    pub queue_url: &'a str,
+    pub base_url: &'a str,
+    pub fernet_key: &'a str,
+    pub web_secret_key: &'a str,
+    pub proxy_secret: &'a str,
+    /// AirflowConfigurationOptions, `section.key`.
+    pub options: &'a BTreeMap<String, String>,
+    /// The AWS endpoint, for DAG code.
+    pub endpoint_url: &'a str,
+    pub region: &'a str,
+    pub account: &'a str,
+    pub access_key_id: &'a str,
+    pub secret_access_key: &'a str,
+    pub ca_bundle: &'a Path,
+}
+
+/// The settings below and above what the startup script exports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layers {
+    /// Can be overridden by the project's `.env` and its startup script.
+    pub below: Variables,
+    /// Override those: configuration options, then what nobody can change.
+    pub above: Variables,
+}
+
+/// The variable of a configuration option: `celery.worker_autoscale` is `AIRFLOW__CELERY__WORKER_AUTOSCALE`.
+/// Unknown sections are allowed, as on MWAA: people pass variables that way.
+pub fn variable_of(option: &str) -> String {
+    let (section, key) = option.split_once('.').unwrap_or(("core", option));
+    format!("AIRFLOW__{}__{}", section.to_uppercase(), key.to_uppercase())
+}
+
+/// Both layers of an environment.
+pub fn layers(wiring: &Wiring<'_>) -> Layers {
+    let mut below = Variables::new();
+    class_defaults(&mut below, wiring.class);
+    opinionated(&mut below);
+    if wiring.recipe.major == 2 {
+        fast_defaults_2(&mut below);
+    }
+    let mut above: Variables =
+        wiring.options.iter().map(|(name, value)| (variable_of(name), value.clone())).collect();
+    protected(&mut above, wiring);
+    essential(&mut above, wiring);
+    if wiring.recipe.major == 2 {
+        essential_2(&mut above, wiring);
+    }
+    Layers { below, above }
+}
+
+/// What `MWAA_AIRFLOW_COMPONENT` and `MWAA_COMMAND` say in a component (MWAA runs the scheduler, the DAG processor
+/// and the triggerer in one container, whose command is `scheduler`).
+pub fn container_of(component: super::Component) -> &'static str {
+    match component {
+        super::Component::Scheduler
+        | super::Component::DagProcessor
+        | super::Component::Triggerer => "scheduler",
+        super::Component::WebServer => "webserver",
+        super::Component::Worker => "worker",
+    }
+}
+
+/// Slots per worker of an environment class (facts: "Environment classes"); MWAA's smallest for unknown ones.
+pub fn slots(class: &str) -> u32 {
+    match class {
+        "mw1.micro" => 3,
+        "mw1.medium" => 10,
+        "mw1.large" => 20,
+        "mw1.xlarge" => 40,
+        "mw1.2xlarge" => 80,
+        _ => 5,
+    }
+}
+
+fn set(variables: &mut Variables, pairs: &[(&str, &str)]) {
+    variables.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+}
+
+fn class_defaults(below: &mut Variables, class: &str) {
+    let autoscale = format!("{},0", slots(class));
+    set(
+        below,
+        &[
+            ("AIRFLOW__CELERY__WORKER_AUTOSCALE", &autoscale),
+            // MWAA: 2 x vCPU - 1, and vCPU is 1 in the small class.
+            ("AIRFLOW__SCHEDULER__PARSING_PROCESSES", "1"),
+        ],
+    );
+}
+
+fn opinionated(below: &mut Variables) {
+    set(
+        below,
+        &[
+            // MWAA: True. A new interpreter costs about 4 s a task; a project can ask for MWAA's value.
+            ("AIRFLOW__CORE__EXECUTE_TASKS_NEW_PYTHON_INTERPRETER", "False"),
+            ("AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES", "proxy,proxies"),
+            ("AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION", "False"),
+            ("AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT", "1800"),
+            (
+                "AIRFLOW__SECRETS__BACKEND_KWARGS",
+                r#"{"connections_lookup_pattern": "^(?!aws_default$).*$"}"#,
+            ),
+            ("AIRFLOW__USAGE_DATA_COLLECTION__ENABLED", "False"),
+            ("AIRFLOW_CONN_AWS_DEFAULT", "aws://"),
+            ("SQLALCHEMY_SILENCE_UBER_WARNING", "1"),
+            ("AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION", "True"),
+            ("AIRFLOW__CELERY__SYNC_PARALLELISM", "1"),
+            ("AIRFLOW__LOGGING__COLORED_CONSOLE_LOG", "False"),
+        ],
+    );
+}
+
+/// What makes Airflow 2 answer at once on one machine. MWAA's scan intervals stay: they are only a backstop.
+fn fast_defaults_2(below: &mut Variables) {
+    set(
+        below,
+        &[
+            // MWAA: 30 and 10 s. A saved DAG would be visible as much later.
+            ("AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL", "0"),
+            ("AIRFLOW__CORE__MIN_SERIALIZED_DAG_FETCH_INTERVAL", "0"),
+            // MWAA: 1 s. Trigger to queued takes 0.1 s instead of 0.3 to 0.7 s.
+            ("AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME", "0.1"),
+            // Airflow: 4. One worker process saves 80 MB, and serves one person as well.
+            ("AIRFLOW__WEBSERVER__WORKERS", "1"),
+            ("AIRFLOW__WEBSERVER__EXPOSE_CONFIG", "False"),
+            ("AIRFLOW__API__AUTH_BACKENDS", "airflow.api.auth.backend.session"),
+        ],
+    );
+}
+
+/// Variables that MWAA restores after the startup script.
+fn protected(above: &mut Variables, wiring: &Wiring<'_>) {
+    let path = |path: &Path| path.display().to_string();
+    let execution = format!("Amazon_MWAA_{}", wiring.recipe.version.replace('.', ""));
+    set(
+        above,
+        &[
+            ("AIRFLOW_HOME", &path(wiring.home)),
+            ("AIRFLOW_VERSION", wiring.recipe.version),
+            ("AIRFLOW__WEBSERVER__BASE_URL", wiring.base_url),
+            ("AWS_REGION", wiring.region),
+            ("AWS_DEFAULT_REGION", wiring.region),
+            ("AWS_EXECUTION_ENV", &execution),
+            ("CUSTOMER_ACCOUNT_ID", wiring.account),
+            ("PYTHONPATH", &path(wiring.code)),
+            ("PYTHONUNBUFFERED", "1"),
+            // How code in the environment reaches our endpoint instead of AWS: on MWAA, the role does that.
+            ("AWS_ENDPOINT_URL", wiring.endpoint_url),
+            ("AWS_DISABLE_HOST_PREFIX_INJECTION", "true"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_ACCESS_KEY_ID", wiring.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", wiring.secret_access_key),
+            ("AWS_CA_BUNDLE", &path(wiring.ca_bundle)),
+            ("REQUESTS_CA_BUNDLE", &path(wiring.ca_bundle)),
+            ("SSL_CERT_FILE", &path(wiring.ca_bundle)),
+        ],
+    );
+}
+
+fn essential(above: &mut Variables, wiring: &Wiring<'_>) {
+    let path = |path: &Path| path.display().to_string();
+    let broker = format!("sqs://{}", wiring.broker);
+    let results = format!("db+{}", wiring.database_url);
+    let queues = format!(r#"{{"{}": "{}"}}"#, wiring.queue_name, wiring.queue_url);
+    set(
+        above,
+        &[
+            ("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor"),
+            ("AIRFLOW__CORE__LOAD_EXAMPLES", "False"),
+            ("AIRFLOW__CORE__FERNET_KEY", wiring.fernet_key),
+            ("AIRFLOW__CORE__DAGS_FOLDER", &path(wiring.dags)),
+            ("AIRFLOW__CORE__PLUGINS_FOLDER", &path(wiring.plugins)),
+            ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", wiring.database_url),
+            // The schema is ours: a copy of a template made for this very version.
+            ("AIRFLOW__DATABASE__CHECK_MIGRATIONS", "False"),
+            ("AIRFLOW__CELERY__BROKER_URL", &broker),
+            ("AIRFLOW__CELERY__RESULT_BACKEND", &results),
+            ("AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS", "celery_config.CELERY_CONFIG"),
+            ("AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL", "False"),
+            ("AIRFLOW__OPERATORS__DEFAULT_QUEUE", wiring.queue_name),
+            ("WINDTUNNEL_QUEUES", &queues),
+            ("AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR", "True"),
+            ("AIRFLOW__LOGGING__BASE_LOG_FOLDER", &path(wiring.task_logs)),
+            ("WINDTUNNEL_WEB_SECRET", wiring.proxy_secret),
+        ],
+    );
+}
+
+fn essential_2(above: &mut Variables, wiring: &Wiring<'_>) {
+    let config_file = wiring.code.join("webserver_config.py").display().to_string();
+    let manager_log = wiring.task_logs.join("dag_processor_manager.log").display().to_string();
+    let scheduler_logs = wiring.task_logs.join("scheduler").display().to_string();
+    // The template has Airflow's own permissions. Views of plugins bring more.
+    let permissions = if wiring.has_plugins { "True" } else { "False" };
+    set(
+        above,
+        &[
+            ("AIRFLOW__WEBSERVER__CONFIG_FILE", &config_file),
+            ("AIRFLOW__WEBSERVER__SECRET_KEY", wiring.web_secret_key),
+            // MWAA: True. Its web server has no plain http door; ours has both on one port.
+            ("AIRFLOW__WEBSERVER__COOKIE_SECURE", "False"),
+            ("AIRFLOW__WEBSERVER__ENABLE_PROXY_FIX", "True"),
+            ("AIRFLOW__FAB__UPDATE_FAB_PERMS", permissions),
+            ("AIRFLOW__LOGGING__DAG_PROCESSOR_MANAGER_LOG_LOCATION", &manager_log),
+            ("AIRFLOW__SCHEDULER__CHILD_PROCESS_LOG_DIRECTORY", &scheduler_logs),
+            // Two environments on one machine would fight for its port, and nobody asks it.
+            ("AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK", "False"),
+        ],
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wired<'a>(options: &'a BTreeMap<String, String>) -> Wiring<'a> {
+        Wiring {
+            recipe: crate::airflow::recipe("2.10.3").expect("the recipe is there"),
+            class: "mw1.medium",
+            home: Path::new("/h"),
+            dags: Path::new("/h/dags"),
+            plugins: Path::new("/h/plugins"),
+            has_plugins: false,
+            task_logs: Path::new("/h/logs"),
+            code: Path::new("/h/python"),
+            database_url: "postgresql+psycopg2://airflow@/airflow?host=/s",
+            broker: ([127, 0, 0, 1], 4570).into(),
+            queue_name: "q",
+            queue_url: "http://127.0.0.1:4570/123456789012/q",
+            base_url: "https://localhost:8080",
+            fernet_key: "f",
+            web_secret_key: "w",
+            proxy_secret: "p",
+            options,
+            endpoint_url: "http://127.0.0.1:4570",
+            region: "eu-west-1",
+            account: "123456789012",
+            access_key_id: "a",
+            secret_access_key: "s",
+            ca_bundle: Path::new("/h/ca.pem"),
+        }
+    }
+
+    #[test]
+    fn an_option_beats_a_default_and_no_option_beats_an_essential() {
+        let options = BTreeMap::from([
+            ("core.execute_tasks_new_python_interpreter".to_owned(), "True".to_owned()),
+            ("core.executor".to_owned(), "LocalExecutor".to_owned()),
+            ("foo.user".to_owned(), "me".to_owned()),
+        ]);
+        let layers = layers(&wired(&options));
+        let name = "AIRFLOW__CORE__EXECUTE_TASKS_NEW_PYTHON_INTERPRETER";
+        assert_eq!(layers.below[name], "False");
+        assert_eq!(layers.above[name], "True");
+        assert_eq!(layers.above["AIRFLOW__CORE__EXECUTOR"], "CeleryExecutor");
+        assert_eq!(layers.above["AIRFLOW__FOO__USER"], "me");
+    }
+
+    #[test]
+    fn the_class_decides_the_slots() {
+        let options = BTreeMap::new();
+        assert_eq!(layers(&wired(&options)).below["AIRFLOW__CELERY__WORKER_AUTOSCALE"], "10,0");
+    }
+}

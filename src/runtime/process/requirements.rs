@@ -1,0 +1,199 @@
+//! A project's requirements file, read the way MWAA reads it.
+//!
+//! Rules (facts: requirements on MWAA): a file without constraints gets the Airflow project's for its version; the
+//! essential pins always apply. Paths below `/usr/local/airflow` mean the environment's own folders.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::install::Wish;
+use crate::airflow::Recipe;
+
+/// Where MWAA keeps a project's files; requirements name wheels by this path.
+const MWAA_HOME: &str = "/usr/local/airflow";
+
+/// A requirements file, with MWAA's paths made ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    pub(super) requirements: String,
+    /// Whether it brings constraints other than Airflow's published ones.
+    pub(super) own_constraints: bool,
+    /// Index and link options, for the installation after the resolution.
+    pub(super) options: Vec<String>,
+}
+
+impl Text {
+    /// Whether nothing is asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.requirements
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default().trim())
+            .all(|line| line.is_empty() || line.starts_with("--"))
+    }
+}
+
+/// Reads a requirements file for an environment whose folders are elsewhere than MWAA's.
+pub(super) fn localise(text: &str, wish: &Wish<'_>, recipe: &Recipe) -> Text {
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    let text = text
+        .replace(&format!("{MWAA_HOME}/plugins"), &wish.plugins.display().to_string())
+        .replace(&format!("{MWAA_HOME}/dags"), &wish.dags.display().to_string());
+    let published = format!("constraints-{}/constraints-", recipe.version);
+    let mut read = Text::default();
+    for line in text.lines() {
+        let word = line.trim_start();
+        let constraint = word.starts_with("-c ")
+            || word.starts_with("--constraint ")
+            || word.starts_with("--constraint=");
+        if constraint && word.contains(&published) {
+            // Airflow's own list: we have it, or a stand-in, also without a network.
+            continue;
+        }
+        read.own_constraints |= constraint;
+        if installer_option(word) {
+            read.options.extend(word.split_whitespace().map(str::to_owned));
+        }
+        read.requirements.push_str(line);
+        read.requirements.push('\n');
+    }
+    read
+}
+
+fn installer_option(line: &str) -> bool {
+    const OPTIONS: [&str; 6] =
+        ["--index-url", "-i ", "--extra-index-url", "--find-links", "-f ", "--no-index"];
+    OPTIONS.iter().any(|option| line.starts_with(option))
+}
+
+/// The sets of constraints to try, best first.
+///
+/// The best is our lock for what the base environment has (so that it is used as it is) with Airflow's published
+/// pins for everything else. Where these two do not agree, the published pins alone, as on MWAA.
+pub(super) fn constraints(recipe: &Recipe, published: Option<&str>, text: &Text) -> Vec<String> {
+    if text.own_constraints {
+        // Theirs are in the file itself.
+        return vec![String::new()];
+    }
+    match published {
+        None => vec![recipe.lock.to_owned()],
+        Some(published) => {
+            let lock = Pins::parse(recipe.lock);
+            let rest = Pins::parse(published).without_names(&lock);
+            vec![format!("{}\n{rest}", recipe.lock), published.to_owned()]
+        }
+    }
+}
+
+/// Requirement lines by package name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pins(BTreeMap<String, String>);
+
+impl Pins {
+    pub(super) fn parse(text: &str) -> Pins {
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()));
+        Pins(lines.map(|line| (package(line), line.to_owned())).collect())
+    }
+
+    /// What is not in `other` word for word.
+    pub(super) fn without(mut self, other: &Pins) -> Pins {
+        self.0.retain(|name, line| other.0.get(name).is_none_or(|have| have != line));
+        self
+    }
+
+    fn without_names(mut self, other: &Pins) -> Pins {
+        self.0.retain(|name, _| !other.0.contains_key(name));
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Pins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.values().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// A package's name as the index compares names.
+fn package(line: &str) -> String {
+    let name = line.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).next();
+    name.unwrap_or_default().to_lowercase().replace(['_', '.'], "-")
+}
+
+/// The one line of an installer's words that says why.
+pub(super) fn reason(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // uv: "× No solution found", then an indented tree that begins with "╰─▶" and says why.
+    let because =
+        lines.iter().position(|line| line.starts_with("╰─▶") || line.starts_with("Because"));
+    if let Some(first) = because {
+        let tree: Vec<&str> = lines[first..]
+            .iter()
+            .take_while(|line| !line.starts_with("hint:"))
+            .map(|line| line.trim_start_matches("╰─▶").trim())
+            .collect();
+        return tree.join(" ");
+    }
+    let fault = lines.iter().find(|line| line.to_lowercase().starts_with("error"));
+    let line = fault.or(lines.last()).copied().unwrap_or("it gave no reason");
+    line.trim_start_matches("error: ").trim_start_matches("ERROR: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::airflow::settings::Variables;
+
+    fn read(text: &str) -> Text {
+        let variables = Variables::new();
+        let wish = Wish {
+            requirements: None,
+            plugins: Path::new("/e/plugins"),
+            dags: Path::new("/e/dags"),
+            variables: &variables,
+        };
+        localise(text, &wish, crate::airflow::recipe("2.10.3").expect("the recipe is there"))
+    }
+
+    #[test]
+    fn airflows_own_constraints_are_left_to_us_and_others_are_kept() {
+        let url = "https://raw.githubusercontent.com/apache/airflow/constraints-2.10.3/constraints-3.11.txt";
+        let text = read(&format!("--constraint \"{url}\"\ncowsay==6.1\n"));
+        assert!(!text.own_constraints);
+        assert_eq!(text.requirements, "cowsay==6.1\n");
+        assert!(read("-c /usr/local/airflow/dags/constraints.txt\n").own_constraints);
+    }
+
+    #[test]
+    fn mwaas_paths_become_the_environments() {
+        let text = read("--find-links /usr/local/airflow/plugins\n--no-index\nmine\n");
+        assert_eq!(text.options, ["--find-links", "/e/plugins", "--no-index"]);
+    }
+
+    #[test]
+    fn comments_and_options_ask_for_nothing() {
+        assert!(read("# nothing\n\n--no-index\n").is_empty());
+        assert!(!read("mine # and a word\n").is_empty());
+    }
+
+    #[test]
+    fn pins_are_compared_by_the_packages_normal_name() {
+        let have = Pins::parse("Flask_Login==0.6.3\nboto3==1.35.36\n# a comment\n");
+        let want = Pins::parse("flask-login==0.6.3\nboto3==1.35.36\ncowsay==6.1\n");
+        assert_eq!(want.without_names(&have).to_string(), "cowsay==6.1\n");
+    }
+
+    #[test]
+    fn the_reason_is_the_resolvers_own_sentence() {
+        let said = "  × No solution found when resolving dependencies:\n  ╰─▶ Because a needs b>2 and you\n      require b==1, it is unsatisfiable.\n";
+        assert_eq!(reason(said), "Because a needs b>2 and you require b==1, it is unsatisfiable.");
+        assert_eq!(reason("error: Failed to fetch x\n  Caused by: y"), "Failed to fetch x");
+    }
+}

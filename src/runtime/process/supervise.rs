@@ -1,0 +1,337 @@
+//! Keeps what was started running: a task per component, one for the interpreter and one for the database.
+//!
+//! Each task owns its process and learns of its end at once. What ends unexpectedly is started again, after a wait
+//! that doubles while it keeps ending. If interpreter or database cannot be kept, the environment is lost.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::interpreter::{self, Difference, Interpreter, Started};
+use super::{postgres, sweep};
+use crate::airflow::{Component, Start};
+use crate::limits;
+use crate::runtime::{ComponentState, Life};
+
+/// One component's plan.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) component: Component,
+    pub(super) start: Start,
+    pub(super) log: PathBuf,
+    pub(super) env: Difference,
+}
+
+/// What tasks and verbs both look at.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) socket: PathBuf,
+    /// Where process ids are written for the next start's sweep.
+    pub(super) record: PathBuf,
+    states: Mutex<Vec<ComponentState>>,
+    web: Mutex<Option<SocketAddr>>,
+    /// Components, then interpreter.
+    stop: CancellationToken,
+    /// The database goes last: the others want it until their end.
+    stop_database: CancellationToken,
+    /// Why the environment cannot be kept.
+    lost: watch::Sender<Option<String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is kept in them is replaced whole, so a panic elsewhere leaves no half-written value.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(socket: PathBuf, record: PathBuf, parts: &[Part]) -> Shared {
+        let states = parts.iter().map(|part| ComponentState {
+            component: part.component,
+            pid: None,
+            restarts: 0,
+            log: part.log.clone(),
+        });
+        Shared {
+            socket,
+            record,
+            states: Mutex::new(states.collect()),
+            web: Mutex::new(None),
+            stop: CancellationToken::new(),
+            stop_database: CancellationToken::new(),
+            lost: watch::Sender::new(None),
+        }
+    }
+
+    pub(super) fn states(&self) -> Vec<ComponentState> {
+        lock(&self.states).clone()
+    }
+
+    pub(super) fn web(&self) -> Option<SocketAddr> {
+        *lock(&self.web)
+    }
+
+    fn change(&self, component: Component, change: impl FnOnce(&mut ComponentState)) {
+        let mut states = lock(&self.states);
+        if let Some(state) = states.iter_mut().find(|state| state.component == component) {
+            change(state);
+        }
+    }
+}
+
+/// Everything that runs of one launch. Dropping it ends it all.
+#[derive(Debug)]
+pub(super) struct Keepers {
+    pub(super) shared: Arc<Shared>,
+    components: JoinSet<()>,
+    interpreter: JoinSet<()>,
+    database: JoinSet<()>,
+}
+
+impl Keepers {
+    pub(super) fn new(shared: Arc<Shared>) -> Keepers {
+        Keepers {
+            shared,
+            components: JoinSet::new(),
+            interpreter: JoinSet::new(),
+            database: JoinSet::new(),
+        }
+    }
+
+    pub(super) fn keep_database(
+        &mut self,
+        server: postgres::Server,
+        files: postgres::Files,
+        marker: super::Variables,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        self.database.spawn(keep_database(shared, server, files, marker));
+    }
+
+    pub(super) fn keep_interpreter(&mut self, running: Interpreter, start: interpreter::Start) {
+        let shared = Arc::clone(&self.shared);
+        self.interpreter.spawn(keep_interpreter(shared, running, start));
+    }
+
+    pub(super) fn keep_component(&mut self, part: Part) {
+        let shared = Arc::clone(&self.shared);
+        self.components.spawn(keep_component(shared, part));
+    }
+
+    /// Tells `life` if the environment is lost, until it is stopped.
+    pub(super) fn tell_loss(&mut self, life: watch::Sender<Life>, launch: crate::id::LaunchId) {
+        let mut lost = self.shared.lost.subscribe();
+        let stop = self.shared.stop_database.clone();
+        self.database.spawn(async move {
+            tokio::select! {
+                Ok(why) = lost.wait_for(Option::is_some) => {
+                    let why = why.clone().unwrap_or_default();
+                    life.send_replace(Life::Lost { launch, why });
+                }
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Stops everything, in order; what is left after `grace` is killed.
+    pub(super) async fn stop(mut self, grace: Duration) {
+        self.shared.stop.cancel();
+        let ended = async {
+            while self.components.join_next().await.is_some() {}
+            while self.interpreter.join_next().await.is_some() {}
+        };
+        // The interpreter kills what is left after its own grace; this only guards against a hanging task.
+        if tokio::time::timeout(grace + Duration::from_secs(15), ended).await.is_err() {
+            tracing::warn!("components did not stop in time");
+        }
+        self.shared.stop_database.cancel();
+        while self.database.join_next().await.is_some() {}
+        sweep::forget(&self.shared.record);
+    }
+}
+
+/// Waits between starts: none the first time, then doubling, forgiven after a long run.
+#[derive(Debug, Default)]
+struct Patience {
+    ends_in_a_row: u32,
+}
+
+impl Patience {
+    /// After an end that followed a run of `ran`: how long to wait before the next start.
+    fn after(&mut self, ran: Duration) -> Duration {
+        if ran >= Duration::from_secs(limits::RESTART_FORGIVEN_AFTER_SECONDS) {
+            self.ends_in_a_row = 0;
+        }
+        self.ends_in_a_row += 1;
+        let doublings = self.ends_in_a_row.saturating_sub(2).min(10);
+        match self.ends_in_a_row {
+            1 => Duration::ZERO,
+            _ => Duration::from_secs((1 << doublings).min(limits::RESTART_WAIT_MAX_SECONDS)),
+        }
+    }
+
+    fn spent(&self) -> bool {
+        self.ends_in_a_row > limits::RESTARTS_BEFORE_LOST
+    }
+}
+
+async fn keep_component(shared: Arc<Shared>, part: Part) {
+    let mut patience = Patience::default();
+    loop {
+        let began = Instant::now();
+        let wish = wish(&shared, &part);
+        let end = match interpreter::component(&shared.socket, &wish).await {
+            Ok(started) => match run_component(&shared, &part, started).await {
+                Some(end) => end,
+                None => return,
+            },
+            Err(error) => error.to_string(),
+        };
+        let wait = patience.after(began.elapsed());
+        tracing::warn!(
+            component = part.component.name(),
+            end,
+            ?wait,
+            "a component ended; it is started again"
+        );
+        shared.change(part.component, |state| {
+            state.pid = None;
+            state.restarts += 1;
+        });
+        tokio::select! {
+            () = shared.stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Until it ends, which is told, or is stopped: `None`.
+async fn run_component(shared: &Shared, part: &Part, mut started: Started) -> Option<String> {
+    sweep::record(&shared.record, started.pid);
+    shared.change(part.component, |state| state.pid = Some(started.pid));
+    tokio::select! {
+        end = started.ended() => Some(match end {
+            Ok(exit) => exit.to_string(),
+            Err(_) => "it ended together with the interpreter".to_owned(),
+        }),
+        () = shared.stop.cancelled() => {
+            if let Err(error) = started.stop(STOP_GRACE).await {
+                tracing::debug!(component = part.component.name(), %error, "it was gone already");
+            }
+            None
+        }
+    }
+}
+
+/// What a component may take to end by itself. A running task is not waited for: Celery gives it back.
+const STOP_GRACE: Duration = Duration::from_secs(8);
+
+fn wish(shared: &Shared, part: &Part) -> interpreter::Component {
+    let (argv, call) = match part.start {
+        Start::Airflow(words) => (words.iter().map(|word| (*word).to_owned()).collect(), None),
+        Start::Listener(call) => {
+            // A fresh port each time: somebody may have taken the last one meanwhile.
+            let address = free_address();
+            *lock(&shared.web) = address;
+            let port = address.map_or(0, |address| address.port()).to_string();
+            (vec![Ipv4Addr::LOCALHOST.to_string(), port], Some(call))
+        }
+    };
+    interpreter::Component { argv, call, log: part.log.clone(), env: part.env.clone() }
+}
+
+fn free_address() -> Option<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).ok()
+}
+
+async fn keep_interpreter(shared: Arc<Shared>, running: Interpreter, start: interpreter::Start) {
+    let mut running = running;
+    let mut patience = Patience::default();
+    loop {
+        let began = Instant::now();
+        let mut end = tokio::select! {
+            end = running.ended() => end,
+            () = shared.stop.cancelled() => {
+                running.stop(STOP_GRACE + Duration::from_secs(2)).await;
+                return;
+            }
+        };
+        running = loop {
+            let wait = patience.after(began.elapsed());
+            tracing::error!(end, ?wait, "the interpreter ended; it is started again");
+            if patience.spent() {
+                shared.lost.send_replace(Some(format!("its interpreter keeps ending ({end})")));
+                return;
+            }
+            tokio::select! {
+                () = shared.stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            match Interpreter::start(&start).await {
+                Ok(started) => break started,
+                Err(error) => end = error.to_string(),
+            }
+        };
+        record(&shared.record, running.pid());
+    }
+}
+
+async fn keep_database(
+    shared: Arc<Shared>,
+    server: postgres::Server,
+    files: postgres::Files,
+    marker: super::Variables,
+) {
+    let mut server = server;
+    let mut patience = Patience::default();
+    loop {
+        let began = Instant::now();
+        let mut end = tokio::select! {
+            end = server.ended() => end,
+            () = shared.stop_database.cancelled() => return server.stop().await,
+        };
+        server = loop {
+            let wait = patience.after(began.elapsed());
+            tracing::error!(end, ?wait, "the database ended; it is started again");
+            if patience.spent() {
+                shared.lost.send_replace(Some(format!("its database keeps ending ({end})")));
+                return;
+            }
+            tokio::select! {
+                () = shared.stop_database.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            match files.start(&marker).await {
+                Ok(started) => break started,
+                Err(error) => end = error.to_string(),
+            }
+        };
+        record(&shared.record, server.pid());
+    }
+}
+
+pub(super) fn record(file: &Path, pid: Option<u32>) {
+    if let Some(pid) = pid {
+        sweep::record(file, pid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_end_is_forgiven_and_the_next_ones_wait_longer() {
+        let mut patience = Patience::default();
+        let short = Duration::from_secs(1);
+        let waits: Vec<u64> = (0..8).map(|_| patience.after(short).as_secs()).collect();
+        assert_eq!(waits, [0, 1, 2, 4, 8, 16, 30, 30]);
+        assert!(patience.spent());
+        assert_eq!(patience.after(Duration::from_secs(61)), Duration::ZERO);
+        assert!(!patience.spent());
+    }
+}
