@@ -5,18 +5,19 @@ use s3s::dto::{
     Bucket as ListedBucket, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput,
     CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput,
     GetBucketLocationOutput, GetBucketVersioningInput, GetBucketVersioningOutput, HeadBucketInput,
-    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Owner, PutBucketVersioningInput,
-    PutBucketVersioningOutput,
+    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, ObjectOwnership, Owner,
+    PutBucketVersioningInput, PutBucketVersioningOutput,
 };
 use s3s::{S3Response, S3Result, s3_error};
 
-use super::Surroundings;
 use super::operations::bucket_name;
 use super::request::Given;
+use super::settings::Ownership;
+use super::{Surroundings, acl};
 use crate::clock::Timestamp;
 use crate::config::Identity;
 use crate::id::{BucketName, Region};
-use crate::objects::{BucketError, Versioning};
+use crate::objects::{BucketError, NewBucket, Versioning};
 
 /// The region whose buckets have no location constraint, for historical reasons.
 const CLASSIC_REGION: &str = "us-east-1";
@@ -78,9 +79,6 @@ pub(super) async fn create(
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let name = BucketName::parse(input.bucket)
         .map_err(|_| s3_error!(InvalidBucketName, "The specified bucket is not valid."))?;
-    if input.object_lock_enabled_for_bucket == Some(true) {
-        return Err(s3_error!(NotImplemented, "Object lock is not implemented."));
-    }
     let constraint = input.create_bucket_configuration.and_then(|asked| asked.location_constraint);
     let region = match constraint.as_ref().map(BucketLocationConstraint::as_str) {
         None | Some("") => surroundings.region.clone(),
@@ -92,7 +90,10 @@ pub(super) async fn create(
     };
     let location = Some(format!("/{name}"));
     let owner = &given.caller.canonical_id;
-    match surroundings.objects.create_bucket(&name, &region, owner).await {
+    let told = told(surroundings, &given, input.object_ownership.as_ref())?;
+    let lock = input.object_lock_enabled_for_bucket == Some(true);
+    let new = NewBucket { name: name.clone(), region, owner: owner.clone(), lock, settings: told };
+    match surroundings.objects.make_bucket(new).await {
         Ok(_) => Ok(S3Response::new(CreateBucketOutput { location })),
         Err(BucketError::Exists(there))
             if surroundings.owner(&there.owner).canonical_id != *owner =>
@@ -105,10 +106,51 @@ pub(super) async fn create(
         }
         // AWS: in us-east-1 making one's own bucket again succeeds.
         Err(BucketError::Exists(there)) if there.region.as_str() == CLASSIC_REGION => {
+            let (_, told) = surroundings.objects.settings(&name).await?;
+            if Ownership::of(&told) != Ownership::Enforced {
+                let whose = acl::Whose { owner, bucket_owner: owner };
+                let grants = given.acl.of_write(surroundings, &told, whose)?;
+                let list = grants.map(|grants| acl::setting(&grants));
+                surroundings.objects.set_setting(&name, "acl", list).await?;
+            }
             Ok(S3Response::new(CreateBucketOutput { location }))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What a new bucket is told from the start, where that is not what S3 gives every new bucket.
+fn told(
+    surroundings: &Surroundings,
+    given: &Given,
+    asked: Option<&ObjectOwnership>,
+) -> S3Result<Vec<(&'static str, Option<String>)>> {
+    let ownership = match asked {
+        None => surroundings.ownership,
+        Some(asked) => Ownership::named(asked.as_str())
+            .ok_or_else(|| s3_error!(InvalidArgument, "Invalid x-amz-object-ownership header"))?,
+    };
+    if ownership == Ownership::Enforced {
+        let harmless = ["private", "bucket-owner-full-control"];
+        let canned = given.acl.canned.as_deref();
+        if !given.acl.is_none() && !canned.is_some_and(|canned| harmless.contains(&canned)) {
+            return Err(acl::acl_with_ownership());
+        }
+        let document = asked.map(|asked| Ownership::document(asked.as_str()));
+        return Ok(document
+            .map(|document| ("ownershipControls", Some(document)))
+            .into_iter()
+            .collect());
+    }
+    // Whoever wants ACLs wants them to have an effect: nothing is shut from the start.
+    let document = asked.map(|asked| Ownership::document(asked.as_str()));
+    let mut told = vec![("ownershipControls", document), ("publicAccessBlock", None)];
+    let owner = given.caller.canonical_id.as_str();
+    let whose = acl::Whose { owner, bucket_owner: owner };
+    if let Some(grants) = given.acl.grants(surroundings, whose)? {
+        told.push(("acl", Some(acl::setting(&grants))));
+    }
+    Ok(told)
 }
 
 pub(super) async fn head(

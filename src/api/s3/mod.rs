@@ -4,18 +4,30 @@
 //! ours is verified by `s3s`; one with a key that nobody knows is, in the lenient mode, taken for the default identity
 //! and its `aws-chunked` body decoded here. Then `request` takes what `s3s` would parse wrongly, or refuse, out of the
 //! headers. What is left is parsed by `s3s` and answered by `operations`; listings are ours (`listing`), because theirs
-//! cannot be written with it.
+//! cannot be written with it, and so are configurations, tags, ACLs, locks (`subresources`) and forms (`form`).
 
+mod access;
+mod acl;
 mod answer;
 mod buckets;
 mod chunked;
+mod cors;
 mod error;
+mod form;
+mod lifecycle;
 mod listing;
+mod lock;
 mod multipart;
 mod objects;
 mod operations;
+mod policy;
 mod request;
+mod settings;
 mod signature;
+mod sse;
+mod subresources;
+mod tagging;
+mod target;
 #[cfg(test)]
 mod tests;
 mod xml;
@@ -31,11 +43,12 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use crate::api::wire::{Request, RequestId, Response};
 use crate::config::{Auth, Identity};
-use crate::id::{AccountId, Region};
+use crate::id::{AccountId, BucketName, Region};
 use crate::objects::Objects;
 use operations::Operations;
 use request::Trailers;
 use signature::{Claim, Secrets};
+use target::Target;
 
 /// The S3 API. Cloning it is cheap.
 #[derive(Clone, Debug)]
@@ -61,6 +74,8 @@ struct Surroundings {
     account: AccountId,
     region: Region,
     identities: Arc<[Identity]>,
+    /// Of buckets that are made without saying; `BucketOwnerEnforced` unless told otherwise.
+    ownership: settings::Ownership,
 }
 
 /// Bucket names are checked where they matter, at `CreateBucket`: elsewhere a bad one is a bucket that does not exist.
@@ -72,7 +87,7 @@ impl NameValidation for AnyName {
     }
 }
 
-/// Takes every verified request away from `s3s`, whose parsing comes too early for us, but for form uploads.
+/// Takes every verified request away from `s3s`, whose parsing comes too early for us.
 struct Verified(Arc<Inner>);
 
 #[async_trait::async_trait]
@@ -81,10 +96,10 @@ impl S3Route for Verified {
         &self,
         _: &http::Method,
         _: &http::Uri,
-        headers: &HeaderMap,
+        _: &HeaderMap,
         _: &mut http::Extensions,
     ) -> bool {
-        !signature::is_form(headers)
+        true
     }
 
     async fn call(&self, request: S3Request<s3s::Body>) -> S3Result<S3Response<s3s::Body>> {
@@ -132,7 +147,9 @@ impl S3 {
         auth: Auth,
     ) -> S3 {
         let secrets = Secrets::of(&identities);
-        let surroundings = Surroundings { objects, account, region, identities: identities.into() };
+        let ownership = settings::Ownership::Enforced;
+        let identities = identities.into();
+        let surroundings = Surroundings { objects, account, region, identities, ownership };
         let operations = Operations { surroundings };
         let mut parsing = S3ServiceBuilder::new(operations.clone());
         parsing.set_validation(AnyName);
@@ -148,23 +165,55 @@ impl S3 {
     pub async fn call(&self, request: Request) -> Response {
         let id = request.extensions().get::<RequestId>().cloned();
         let frame = answer::Frame::of(id, request.method(), request.uri());
+        let page = cors::Asked::of(request.method(), request.headers());
+        let page = page.map(|page| (page, self.bucket_of(request.uri(), request.headers())));
         let request = request.map(s3s::Body::http_body_unsync);
         let answered = match self.answer(request).await {
             Ok(response) => response,
             Err(error) => answer::of_error(error),
         };
-        frame.close(answered).await
+        let mut response = frame.close(answered).await;
+        if let Some((page, bucket)) = page
+            && let Some(document) = self.cors_of(&bucket).await
+            && let Some(headers) = page.answer(&document)
+        {
+            response.headers_mut().extend(headers);
+        }
+        response
+    }
+
+    /// The name of the bucket that a request is about; empty for none.
+    fn bucket_of(&self, uri: &http::Uri, headers: &HeaderMap) -> String {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let uri = request::path_style(uri, host.unwrap_or_default());
+        Target::of(&uri).map(|target| target.bucket).unwrap_or_default()
+    }
+
+    async fn cors_of(&self, bucket: &str) -> Option<String> {
+        let bucket = BucketName::parse(bucket).ok()?;
+        let objects = &self.inner.operations.surroundings.objects;
+        let (_, told) = objects.settings(&bucket).await.ok()?;
+        told.get("cors").map(str::to_owned)
     }
 
     async fn answer(
         &self,
         request: http::Request<s3s::Body>,
     ) -> S3Result<http::Response<s3s::Body>> {
+        if request.method() == http::Method::OPTIONS {
+            let bucket = self.bucket_of(request.uri(), request.headers());
+            let page = cors::Asked::of(request.method(), request.headers());
+            let document = self.cors_of(&bucket).await;
+            return cors::preflight(page.as_ref(), request.headers(), document.as_deref());
+        }
         let claim = signature::claim(request.method(), request.uri(), request.headers());
         let surroundings = &self.inner.operations.surroundings;
         match claim {
-            Claim::None => Err(s3_error!(AccessDenied, "Access Denied")),
-            Claim::Form => self.verified(request).await,
+            Claim::None => {
+                let (request, trailers) = chunked::decode(request)?;
+                self.inner.serve(request, access::nobody(), trailers).await
+            }
+            Claim::Form => form::answer(surroundings, self.auth, request).await,
             Claim::Key(key) if surroundings.identity(&key).is_some() => {
                 self.verified(request).await
             }
@@ -201,8 +250,33 @@ impl Inner {
         caller: Identity,
         trailers: Trailers,
     ) -> S3Result<http::Response<s3s::Body>> {
-        let account = &self.operations.surroundings.account;
-        let request = request::prepare(request, account, (caller, trailers)).await?;
+        let surroundings = &self.operations.surroundings;
+        let (mut head, mut body) = request.into_parts();
+        let origin = request::normalise(&mut head);
+        let target = Target::of(&head.uri)?;
+        request::check_owner(&head.headers, &surroundings.account)?;
+        check_method(&head.method, &target, &caller)?;
+        let want = access::Want::of(&head.method, &target, &head.headers);
+        let place = access::check(surroundings, &caller, &want).await?.map(Arc::new);
+        let now = surroundings.objects.now();
+        let asking = request::Asking { caller, trailers, place, origin, now };
+        let given = request::read(&mut head.headers, asking)?;
+        if subresources::is_one(&target) {
+            let body = request::checked(body, &given, &target).await?;
+            let asked = subresources::Asked {
+                surroundings,
+                given: &given,
+                method: &head.method,
+                target: &target,
+                body: &body,
+            };
+            return subresources::answer(asked).await;
+        }
+        if request::has_xml_body(&head.method, &target) {
+            body = s3s::Body::from(request::checked(body, &given, &target).await?);
+        }
+        head.extensions.insert(given);
+        let request = http::Request::from_parts(head, body);
         if let Some(listing) = listing::asked(request.method(), request.uri())? {
             return listing::answer(&self.operations.surroundings, listing).await;
         }
@@ -216,6 +290,34 @@ impl Inner {
         }
         Ok(response)
     }
+}
+
+/// Refuses what nobody can ask of the service, or only somebody who is known.
+fn check_method(method: &http::Method, target: &Target, caller: &Identity) -> S3Result<()> {
+    let of_service = target.bucket.is_empty();
+    if of_service && *method != http::Method::GET {
+        return Err(settings::wrong_method());
+    }
+    let makes_bucket = *method == http::Method::PUT && target.key.is_none();
+    if access::is_nobody(caller) && (of_service || makes_bucket) {
+        return Err(access::denied());
+    }
+    // AWS: whoever did not sign cannot have headers their way.
+    let overrides = [
+        "response-content-type",
+        "response-content-language",
+        "response-content-disposition",
+        "response-content-encoding",
+        "response-cache-control",
+        "response-expires",
+    ];
+    if access::is_nobody(caller) && overrides.iter().any(|name| target.has(name)) {
+        return Err(s3_error!(
+            InvalidRequest,
+            "Request specific response headers cannot be used for anonymous GET requests."
+        ));
+    }
+    Ok(())
 }
 
 /// A body of ours from one of `s3s`.
