@@ -116,3 +116,14 @@ def headers(answer):
 
 def status(answer):
     return answer["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def wait_for(probe, seconds=60):
+    """Waits until the probe holds; the helper that may sleep is the other clients' own."""
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    import waiting
+
+    return waiting.wait_for("a condition of the suite", probe, seconds)
