@@ -64,6 +64,7 @@ impl Db {
         clock: Clock,
     ) -> Result<Db, OpenError> {
         let failed = |source| OpenError { path: path.to_owned(), source };
+        keep_private(path).map_err(failed)?;
         let mut connection = connect(path, durability).map_err(failed)?;
         migrate(&mut connection, &journal::SCHEMA).map_err(failed)?;
         for schema in schemas {
@@ -178,6 +179,19 @@ fn start_thread(name: &str, mut connection: Connection, jobs: Arc<Mutex<mpsc::Re
         }
     };
     thread::Builder::new().name(name.to_owned()).spawn(run).expect("threads can be started");
+}
+
+/// The file holds secrets of environments: it is made readable for its owner alone, and `SQLite` gives the files
+/// beside it the same mode.
+fn keep_private(path: &Path) -> rusqlite::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let made = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| {
+        rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+            Some(error.to_string()),
+        )
+    })
 }
 
 fn connect(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {

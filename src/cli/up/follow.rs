@@ -70,7 +70,7 @@ impl Follow {
             progress,
             ready,
             environment: own.and_then(|name| running.environments.watch(name)),
-            reports: running.environments.reports(),
+            reports: std::mem::replace(&mut running.reports, running.environments.reports()),
             notes: std::mem::replace(&mut running.notes, silence),
             told: false,
             failure: None,
