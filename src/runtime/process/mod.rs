@@ -101,6 +101,9 @@ struct Prepared {
     /// What the web server's variables differ in: commands run beside it.
     beside: Difference,
     marker: Variables,
+    /// Spent on the database's files, and whether the version's template had to be made first.
+    database_took: Duration,
+    fresh_template: bool,
 }
 
 impl Processes {
@@ -179,13 +182,18 @@ impl Processes {
         };
         let project = installer.project(plan.recipe, &base, &wish).await?;
         let environments = in_front(environments, &base, &project);
-        self.template(&plan, &files, &Template { installer: &installer, base: &base, environment: &environments["scheduler"] })
-            .await?;
-        Ok(self.prepared(plan, Made { folders, files, project, environments }))
+        progress.tell(Report::Began(Stage::Database));
+        let began = Instant::now();
+        let source =
+            Template { installer: &installer, base: &base, environment: &environments["scheduler"] };
+        let fresh_template = self.template(&plan, &files, &source).await?;
+        let database_took = began.elapsed();
+        let made = Made { folders, files, project, environments, database_took, fresh_template };
+        Ok(self.prepared(plan, made))
     }
 
     fn prepared(&self, plan: LaunchPlan, made: Made) -> Prepared {
-        let Made { folders, files, project, environments } = made;
+        let Made { folders, files, project, environments, database_took, fresh_template } = made;
         let common = &environments["scheduler"];
         let parts = plan.recipe.components.iter().map(|component| Part {
             component: *component,
@@ -206,7 +214,7 @@ impl Processes {
         };
         let beside = difference(common, &environments["webserver"]);
         let marker = Variables::from([(sweep::MARKER.to_owned(), self.state.display().to_string())]);
-        Prepared { plan, start, files, parts, beside, marker }
+        Prepared { plan, start, files, parts, beside, marker, database_took, fresh_template }
     }
 
     /// The variables of each kind of container, after the startup script where there is one.
@@ -253,23 +261,22 @@ impl Processes {
         Ok(environments)
     }
 
-    /// Gives a new environment its database: a copy of the version's template, which is made on first use.
+    /// Gives a new environment its database: a copy of the version's template, which is made on first use. Says
+    /// whether it was made now.
     async fn template(
         &self,
         plan: &LaunchPlan,
         files: &postgres::Files,
         source: &Template<'_>,
-    ) -> Result<(), LaunchError> {
+    ) -> Result<bool, LaunchError> {
         if files.data.join("PG_VERSION").exists() {
-            return Ok(());
+            return Ok(false);
         }
         let installer = source.installer;
-        installer.progress.tell(Report::Began(Stage::Database));
-        let began = Instant::now();
         let name = format!("{}-{}", source.base.id, postgres::PACKAGE.replace("==", "-"));
         let template = files.place.reachable(&self.cache.join("templates").join(name));
-        let cached = template.join("PG_VERSION").exists();
-        if !cached {
+        let made = !template.join("PG_VERSION").exists();
+        if made {
             let _lock = installer.lock().await?;
             if !template.join("PG_VERSION").exists() {
                 make_template(plan, files, source, &template).await?;
@@ -287,9 +294,7 @@ impl Processes {
         .map_err(io::Error::other)
         .flatten();
         copied.map_err(|error| failed("cannot create the database", &error, SPACE))?;
-        let stage = Stage::Database;
-        installer.progress.tell(Report::Done { stage, took: began.elapsed(), cached });
-        Ok(())
+        Ok(made)
     }
 
     /// Starts what was prepared and returns when it is healthy.
@@ -304,13 +309,13 @@ impl Processes {
         let shared = Arc::new(Shared::new(prepared.start.socket.clone(), record, parts));
         let mut keepers = Keepers::new(Arc::clone(&shared));
         let since = self.clock.now();
-        progress.tell(Report::Began(Stage::Database));
         progress.tell(Report::Began(Stage::Interpreter));
         let began = Instant::now();
         let database = async {
             let server = files.start(marker).await?;
-            let stage = Stage::Database;
-            progress.tell(Report::Done { stage, took: began.elapsed(), cached: true });
+            let (stage, cached) = (Stage::Database, !prepared.fresh_template);
+            let took = prepared.database_took + began.elapsed();
+            progress.tell(Report::Done { stage, took, cached });
             Ok(server)
         };
         let interpreter = async {
@@ -363,6 +368,8 @@ struct Made {
     files: postgres::Files,
     project: install::Interpreter,
     environments: BTreeMap<&'static str, Variables>,
+    database_took: Duration,
+    fresh_template: bool,
 }
 
 const SPACE: &str = "free some disk space, or check the folder's permissions";

@@ -127,15 +127,14 @@ fn package(line: &str) -> String {
 /// The one line of an installer's words that says why.
 pub(super) fn reason(said: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    // uv: "× No solution found", then an indented tree that begins with "╰─▶" and says why.
-    let because = lines.iter().position(|line| line.starts_with("╰─▶") || line.starts_with("Because"));
+    // uv: "No solution found", then why, over several lines, marked in one way or another by version.
+    let words = |line: &'_ str| -> String {
+        line.trim_start_matches("╰─▶").trim_start().trim_start_matches("cause:").trim().to_owned()
+    };
+    let because = lines.iter().position(|line| words(line).starts_with("Because"));
     if let Some(first) = because {
-        let tree: Vec<&str> = lines[first..]
-            .iter()
-            .take_while(|line| !line.starts_with("hint:"))
-            .map(|line| line.trim_start_matches("╰─▶").trim())
-            .collect();
-        return tree.join(" ");
+        let tree = lines[first..].iter().take_while(|line| !line.starts_with("hint:"));
+        return tree.map(|line| words(line)).collect::<Vec<_>>().join(" ");
     }
     let fault = lines.iter().find(|line| line.to_lowercase().starts_with("error"));
     let line = fault.or(lines.last()).copied().unwrap_or("it gave no reason");
@@ -192,6 +191,8 @@ mod tests {
     fn the_reason_is_the_resolvers_own_sentence() {
         let said = "  × No solution found when resolving dependencies:\n  ╰─▶ Because a needs b>2 and you\n      require b==1, it is unsatisfiable.\n";
         assert_eq!(reason(said), "Because a needs b>2 and you require b==1, it is unsatisfiable.");
+        let said = "error: No solution found when resolving dependencies\n  cause: Because a is b\n         and c, no.\n";
+        assert_eq!(reason(said), "Because a is b and c, no.");
         assert_eq!(reason("error: Failed to fetch x\n  Caused by: y"), "Failed to fetch x");
     }
 }
