@@ -64,10 +64,9 @@ impl Host {
     pub(super) fn pythons(&self, version: &str) -> Vec<PathBuf> {
         let names = [format!("python{version}"), "python3".to_owned(), "python".to_owned()];
         let mut folders: Vec<PathBuf> = self.path().collect();
-        let usual = ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"];
-        folders.extend(usual.map(PathBuf::from));
         folders.extend(self.kept_pythons(version));
-        let paths = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+        let paths =
+            names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
         paths.filter(|path| executable(path)).collect()
     }
 
@@ -82,7 +81,8 @@ impl Host {
             .iter()
             .flat_map(|(folder, prefix)| {
                 let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-                let named = entries.filter(move |entry| entry.file_name().to_string_lossy().starts_with(prefix));
+                let named = entries
+                    .filter(move |entry| entry.file_name().to_string_lossy().starts_with(prefix));
                 named.map(|entry| entry.path().join("bin"))
             })
             .collect();

@@ -47,7 +47,8 @@ struct Python {
 const COMPLETE: &str = "complete";
 
 /// What a person can do about an installation that failed.
-const NETWORK: &str = "check the network: the first start downloads packages; later ones need no network";
+const NETWORK: &str =
+    "check the network: the first start downloads packages; later ones need no network";
 
 impl Installer {
     fn begin(&self, stage: Stage) -> Instant {
@@ -79,11 +80,7 @@ impl Installer {
     }
 
     /// PostgreSQL's programs, unpacked below `wanted`.
-    pub(super) async fn postgres(
-        &self,
-        wanted: &Path,
-        recipe: &Recipe,
-    ) -> Result<(), LaunchError> {
+    pub(super) async fn postgres(&self, wanted: &Path, recipe: &Recipe) -> Result<(), LaunchError> {
         let began = self.begin(Stage::Tools);
         if wanted.join(COMPLETE).exists() {
             self.done(Stage::Tools, began, true);
@@ -153,9 +150,9 @@ impl Installer {
     ) -> Result<Interpreter, LaunchError> {
         let Some(artefact) = wish.requirements else { return Ok(base.clone()) };
         let began = self.begin(Stage::Requirements);
-        let text = tokio::fs::read(&artefact.path)
-            .await
-            .map_err(|error| failed(&format!("cannot read {}", artefact.label), &error, "save it again"))?;
+        let text = tokio::fs::read(&artefact.path).await.map_err(|error| {
+            failed(&format!("cannot read {}", artefact.label), &error, "save it again")
+        })?;
         let text = requirements::localise(&String::from_utf8_lossy(&text), wish, recipe);
         if text.is_empty() {
             self.done(Stage::Requirements, began, true);
@@ -225,11 +222,8 @@ impl Installer {
         write(&folder.join("airflow.in"), recipe.packages)?;
         write(&folder.join("project.in"), &project.text.requirements)?;
         write(&folder.join("essential.txt"), recipe.essential)?;
-        let published = if project.text.own_constraints {
-            None
-        } else {
-            self.published(recipe, base).await
-        };
+        let published =
+            if project.text.own_constraints { None } else { self.published(recipe, base).await };
         let choices = requirements::constraints(recipe, published.as_deref(), &project.text);
         let mut last = None;
         for constraints in choices {
@@ -248,7 +242,11 @@ impl Installer {
                     let text = text.map_err(|error| failed(&what, &error, "try again"))?;
                     return Ok(Pins::parse(&text));
                 }
-                Err(error) => last = Some(last.unwrap_or(error)),
+                Err(mut error) => {
+                    error.why =
+                        requirements::place(&error.why, project.text, &project.artefact.label);
+                    last = Some(last.unwrap_or(error));
+                }
             }
         }
         Err(last.unwrap_or_else(|| unreachable_choice(&project.artefact.label)))

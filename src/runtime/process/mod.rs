@@ -153,7 +153,8 @@ impl Processes {
         let base = installer.base(plan.recipe).await?;
         let archive = plan.plugins.clone();
         let home = plan.home.clone();
-        let unpacking = tokio::task::spawn_blocking(move || plugins::unpack(&home, archive.as_ref()));
+        let unpacking =
+            tokio::task::spawn_blocking(move || plugins::unpack(&home, archive.as_ref()));
         let plugins = unpacking.await.map_err(|error| {
             failed("cannot unpack the plugins", &io::Error::other(error), "try again")
         })??;
@@ -171,8 +172,9 @@ impl Processes {
         under.extend(plan.variables.clone());
         let mut over = layers.above;
         over.insert(sweep::MARKER.to_owned(), self.state.display().to_string());
-        let environments =
-            self.startup(&plan, &base.python, &Sources { under, over, logs: &folders.logs }, progress).await?;
+        let environments = self
+            .startup(&plan, &base.python, &Sources { under, over, logs: &folders.logs }, progress)
+            .await?;
         let common = environments["scheduler"].clone();
         let wish = Wish {
             requirements: plan.requirements.as_ref(),
@@ -184,8 +186,11 @@ impl Processes {
         let environments = in_front(environments, &base, &project);
         progress.tell(Report::Began(Stage::Database));
         let began = Instant::now();
-        let source =
-            Template { installer: &installer, base: &base, environment: &environments["scheduler"] };
+        let source = Template {
+            installer: &installer,
+            base: &base,
+            environment: &environments["scheduler"],
+        };
         let fresh_template = self.template(&plan, &files, &source).await?;
         let database_took = began.elapsed();
         let made = Made { folders, files, project, environments, database_took, fresh_template };
@@ -213,7 +218,8 @@ impl Processes {
             environment: common.clone(),
         };
         let beside = difference(common, &environments["webserver"]);
-        let marker = Variables::from([(sweep::MARKER.to_owned(), self.state.display().to_string())]);
+        let marker =
+            Variables::from([(sweep::MARKER.to_owned(), self.state.display().to_string())]);
         Prepared { plan, start, files, parts, beside, marker, database_took, fresh_template }
     }
 
@@ -470,7 +476,8 @@ async fn make_template(
     let said = format!("making the database of Airflow {}, once", plan.recipe.version);
     source.installer.progress.tell(Report::Said(Stage::Database, said));
     let fresh = template.with_extension("new");
-    let home = tempfile::tempdir().map_err(|error| failed("cannot make a folder", &error, SPACE))?;
+    let home =
+        tempfile::tempdir().map_err(|error| failed("cannot make a folder", &error, SPACE))?;
     remove_folder(&fresh).map_err(|error| failed("cannot make the template", &error, SPACE))?;
     let files = postgres::Files { data: fresh.clone(), ..files.clone() };
     files.initialise().await?;
@@ -544,7 +551,8 @@ impl Runtime for Processes {
         let homes = std::fs::read_dir(self.state.join("environments")).into_iter().flatten();
         let records: Vec<PathBuf> =
             homes.flatten().map(|home| home.path().join("processes")).collect();
-        sweep::sweep(&self.state, &records).await
+        sweep::sweep(&self.state, &records).await?;
+        postgres::Place::find().tidy()
     }
 
     async fn launch(&self, plan: LaunchPlan, progress: Progress) -> Result<(), LaunchError> {

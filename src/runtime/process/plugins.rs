@@ -19,7 +19,8 @@ pub(super) fn unpack(home: &Path, archive: Option<&Artefact>) -> Result<PathBuf,
         };
     };
     let what = format!("cannot unpack {}", archive.label);
-    let bytes = std::fs::read(&archive.path).map_err(|error| super::failed(&what, &error, SPACE))?;
+    let bytes =
+        std::fs::read(&archive.path).map_err(|error| super::failed(&what, &error, SPACE))?;
     let target = home.join("plugins").join(&super::digest(&[&bytes])[..16]);
     if target.exists() {
         return Ok(target);
@@ -29,7 +30,9 @@ pub(super) fn unpack(home: &Path, archive: Option<&Artefact>) -> Result<PathBuf,
         extract(io::Cursor::new(bytes), &fresh, limits::PLUGINS_MAX_BYTES)?;
         std::fs::rename(&fresh, &target)
     });
-    unpacked.map_err(|error| super::failed(&what, &error, "make the archive again, with relative paths only"))?;
+    unpacked.map_err(|error| {
+        super::failed(&what, &error, "make the archive again, with relative paths only")
+    })?;
     Ok(target)
 }
 

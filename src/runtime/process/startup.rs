@@ -56,7 +56,8 @@ impl Run<'_> {
     pub(super) async fn run(&self) -> Result<Variables, LaunchError> {
         let what = format!("the startup script {} failed", self.script.label);
         self.check(&what).await?;
-        let folder = tempfile::tempdir_in(self.home).map_err(|error| failed(&what, &error, NEXT))?;
+        let folder =
+            tempfile::tempdir_in(self.home).map_err(|error| failed(&what, &error, NEXT))?;
         let target = folder.path().join("variables.json");
         self.source(&what, &target).await?;
         let end = tokio::fs::read_to_string(target.with_extension("json.end")).await;
@@ -72,7 +73,8 @@ impl Run<'_> {
     async fn check(&self, what: &str) -> Result<(), LaunchError> {
         let mut command = Command::new("bash");
         command.arg("-n").arg(&self.script.path).stdin(Stdio::null()).kill_on_drop(true);
-        let output = command.output().await.map_err(|error| failed(what, &error, "install bash"))?;
+        let output =
+            command.output().await.map_err(|error| failed(what, &error, "install bash"))?;
         if output.status.success() {
             return Ok(());
         }
@@ -176,7 +178,10 @@ mod tests {
     #[tokio::test]
     async fn an_exit_with_a_code_is_a_failure_at_its_line() {
         let (result, _) = run("export A=1\n\nexit 3\n").await;
-        assert_eq!(result.unwrap_err().why, "startup_script/startup.sh:3: it left with exit code 3");
+        assert_eq!(
+            result.unwrap_err().why,
+            "startup_script/startup.sh:3: it left with exit code 3"
+        );
         assert_eq!(run("export A=1\nexit 0\n").await.0.unwrap()["A"], "1");
     }
 

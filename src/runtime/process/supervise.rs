@@ -192,7 +192,12 @@ async fn keep_component(shared: Arc<Shared>, part: Part) {
             Err(error) => error.to_string(),
         };
         let wait = patience.after(began.elapsed());
-        tracing::warn!(component = part.component.name(), end, ?wait, "a component ended; it is started again");
+        tracing::warn!(
+            component = part.component.name(),
+            end,
+            ?wait,
+            "a component ended; it is started again"
+        );
         shared.change(part.component, |state| {
             state.pid = None;
             state.restarts += 1;

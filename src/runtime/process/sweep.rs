@@ -144,7 +144,9 @@ fn marked(pid: i32, marker: &str) -> bool {
     if Path::new("/proc/self").exists() {
         return false;
     }
-    let shown = std::process::Command::new("ps").args(["-Ewwo", "command=", "-p", &pid.to_string()]).output();
+    let shown = std::process::Command::new("ps")
+        .args(["-Ewwo", "command=", "-p", &pid.to_string()])
+        .output();
     shown.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(marker))
 }
 
