@@ -42,6 +42,116 @@ pub const PLUGINS_MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 /// The longest life of a presigned request: seven days (S3 API reference, "Authenticating requests: query parameters").
 pub const PRESIGNED_MAX_SECONDS: i64 = 604_800;
 
+/// A scan happens this often, in seconds, where the system cannot notify us of changes.
+pub const SCAN_UNWATCHED_SECONDS: u64 = 2;
+
+/// The largest file that is mirrored from the project's folder: it passes through memory whole.
+pub const MIRROR_FILE_MAX_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Objects that the mirror writes at once: enough to keep the disk busy during a first scan.
+pub const MIRROR_PUTS_AT_ONCE: usize = 8;
+
+/// The coarsest step of a file system's time stamps (FAT: 2 s), with room to spare.
+pub const MTIME_GRAIN_MS: i64 = 3_000;
+/// Requests that wait for one environment's driver. It answers at once, so this is only ever a burst; a sender
+/// beyond it waits.
+pub const ENVIRONMENT_ASKS_MAX: usize = 64;
+
+/// Words of launches kept for a listener that is slow to read them; it misses the oldest ones beyond.
+pub const LAUNCH_REPORTS_KEPT: usize = 1_024;
+
+/// How long components have to stop before they are stopped by force: celery hands back what it has not begun.
+pub const STOP_GRACE_SECONDS: u64 = 10;
+
+/// How long a driver waits before it tries to write a fact to disk again: the disk may have room by then.
+pub const PERSIST_RETRY_SECONDS: u64 = 1;
+
+/// A CLI-endpoint body is one command line. A variable's value may be long; MWAA's own limit is not published.
+pub const CLI_BODY_MAX_BYTES: usize = 1024 * 1024;
+
+/// A login form carries one token.
+pub const LOGIN_BODY_MAX_BYTES: usize = 16 * 1024;
+
+/// Environments in a page of ListEnvironments, and the default (MWAA API reference).
+pub const ENVIRONMENTS_PAGE_MAX: u32 = 25;
+
+/// The longest `LastUpdate.Error.ErrorMessage` (MWAA API reference, UpdateError).
+pub const ERROR_MESSAGE_MAX_CHARACTERS: usize = 1_024;
+
+/// The longest Airflow user name; MWAA hashes longer ones (MWAA API reference, AirflowIdentity).
+pub const AIRFLOW_IDENTITY_MAX_CHARACTERS: usize = 64;
+/// Requests to the console's API are a command line, at most.
+pub const CONSOLE_BODY_MAX_BYTES: usize = 1024 * 1024;
+
+/// How long `windtunnel airflow -- …` may run: the person who waits can stop it; an hour ends what nobody waits for.
+pub const CONSOLE_COMMAND_SECONDS: u64 = 60 * 60;
+
+/// Events that a reader of the console's stream is sent at once.
+pub const EVENTS_BATCH: u32 = 500;
+
+/// A quiet event stream says something this often, so that both sides notice when the other has gone.
+pub const EVENTS_KEEPALIVE_SECONDS: u64 = 15;
+/// Objects up to this size lie in their row of the index: one write and no file for a typical DAG or log line.
+pub const INLINE_MAX_BYTES: usize = 16 * 1024;
+
+/// Object bytes are written to and read from files in batches of this size: fewer hops between threads.
+pub const BLOB_BATCH_BYTES: usize = 512 * 1024;
+
+/// Keys, versions, parts, uploads or buckets on one page of a listing (S3 API reference, `MaxKeys`).
+pub const LIST_PAGE_MAX: usize = 1000;
+
+/// Part numbers of a multipart upload run from 1 to this (S3 user guide, "Multipart upload limits").
+pub const PARTS_MAX: u16 = 10_000;
+
+/// Every part but the last is at least this large when an upload is completed (the same page).
+pub const PART_MIN_BYTES: u64 = 5 * 1024 * 1024;
+
+/// A single put or copy (S3 user guide, "Uploading objects").
+pub const OBJECT_PUT_MAX_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// Names and values of `x-amz-meta-*` together (S3 user guide, "Working with object metadata").
+pub const USER_METADATA_MAX_BYTES: usize = 2 * 1024;
+
+/// XML bodies of S3 requests: 1,000 keys of 1,024 bytes, or 10,000 parts, with room for their tags.
+pub const S3_XML_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Objects in one `DeleteObjects` request (S3 API reference).
+pub const DELETE_OBJECTS_MAX: usize = 1000;
+
+/// A chunk's head or a trailer line of an `aws-chunked` body: the signed ones are about 90 bytes.
+pub const CHUNK_LINE_MAX_BYTES: usize = 4 * 1024;
+
+/// How long a completed upload's answer is kept for a client that asks again, in milliseconds: a day.
+pub const COMPLETED_UPLOAD_LIFE_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Readings of dag files that run at once: two, so that a slow import does not hold up a quick one.
+pub const PARSES_AT_ONCE: usize = 2;
+
+/// How often Airflow is asked to read a file before its own scan is left to do it.
+pub const PARSE_ATTEMPTS_MAX: u32 = 3;
+
+/// Pause, in seconds, before a delivery that failed (a full disk) is tried again.
+pub const DELIVERY_RETRY_SECONDS: u64 = 2;
+
+/// The longest that a message is hidden after a receive (SQS API reference, `ChangeMessageVisibility`).
+pub const VISIBILITY_MAX_SECONDS: u32 = 43_200;
+
+/// The longest long poll. SQS allows 20 s, and so do we; but kombu's client gives up at 20 s, so we answer before.
+pub const LONG_POLL_MAX_MS: u64 = 19_500;
+
+/// How long a FIFO queue remembers a deduplication id (SQS developer guide, "Exactly-once processing").
+pub const DEDUPLICATION_MS: i64 = 5 * 60 * 1000;
+
+/// Airflow's web server listens on loopback: a connection that takes this long is not coming.
+pub const UPSTREAM_CONNECT_SECONDS: u64 = 5;
+/// Queues in one listing (SQS API reference, `ListQueues`).
+pub const LIST_QUEUES_MAX: u32 = 1_000;
+
+/// Entries of an SQS batch (SQS API reference, `SendMessageBatch`).
+pub const BATCH_MAX_ENTRIES: usize = 10;
+
+/// All messages of an SQS batch together (SQS developer guide, "Amazon SQS message quotas", since August 2025).
+pub const BATCH_MAX_BYTES: usize = 1024 * 1024;
 /// A warm interpreter takes 2 to 20 s (Airflow 3, cold disk); past this it hangs.
 pub const INTERPRETER_START_MAX_SECONDS: u64 = 120;
 

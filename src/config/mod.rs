@@ -3,9 +3,24 @@
 //! Promise: an unknown key is an error that names the key, its file and line; after [`Config`] there are no
 //! "not given" values. The only room that reads the process's environment.
 
+mod dotenv;
+pub mod error;
+mod file;
+pub mod flags;
+mod identity;
+mod layer;
+pub mod layout;
+pub mod machine;
+mod private;
+mod resolve;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use serde::Deserialize;
+
+pub use resolve::{find_project, resolve};
 
 use crate::id::{AccountId, EnvironmentName, Region};
 
@@ -32,6 +47,8 @@ pub struct Config {
     pub addresses: Addresses,
     /// Never empty. The first one is what `windtunnel env` exports.
     pub identities: Vec<Identity>,
+    /// What the tools that install and run Airflow get from the person's own environment.
+    pub variables: machine::Variables,
 }
 
 /// The folders and files of a project, whatever layout it follows (`product.md`, "Project layout").
@@ -55,7 +72,7 @@ pub enum Plugins {
     Archive(PathBuf),
 }
 
-/// The `[environment]` of `windtunnel.toml`: CreateEnvironment's own member names, with MWAA's defaults filled in.
+/// The `[environment]` of `windtunnel.toml`: `CreateEnvironment`'s own member names, with MWAA's defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentSettings {
     pub name: EnvironmentName,
@@ -63,6 +80,9 @@ pub struct EnvironmentSettings {
     pub environment_class: String,
     pub min_workers: u32,
     pub max_workers: u32,
+    pub schedulers: u32,
+    pub min_webservers: u32,
+    pub max_webservers: u32,
     pub airflow_configuration_options: BTreeMap<String, String>,
     /// Where in the bucket the DAGs lie. Default `dags`.
     pub dag_s3_path: String,
@@ -72,10 +92,13 @@ pub struct EnvironmentSettings {
     pub webserver_access_mode: String,
     pub execution_role_arn: String,
     pub tags: BTreeMap<String, String>,
+    /// Of the project's `.env`; nothing AWS knows of.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// What a power cut may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// Survives the end of the process at any moment; a power cut may cost the last moments.
     Process,
@@ -83,15 +106,21 @@ pub enum Durability {
     Power,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What runs Airflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum RuntimeKind {
+    /// Containers where a Docker engine answers, processes otherwise.
     Auto,
+    /// One container per component.
     Docker,
+    /// One process per component.
     Process,
 }
 
 /// What happens to a request signed with an access key that we did not issue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Auth {
     /// It is taken for the default identity.
     Lenient,
@@ -131,7 +160,7 @@ impl std::fmt::Debug for Identity {
 }
 
 /// The Airflow role that an identity's tokens get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum AirflowRole {
     Admin,
     Op,
@@ -139,6 +168,7 @@ pub enum AirflowRole {
     Viewer,
     Public,
     /// No Airflow role granted in IAM.
+    #[serde(rename = "none")]
     None,
 }
 

@@ -1,1 +1,367 @@
-//! (to come)
+//! Builds each room once, owns the tasks, shuts down in reverse order.
+//!
+//! Promise: after [`Running::stop`] nothing of ours runs and nothing acknowledged is lost; a panic in any task ends
+//! the whole in the same order. A half-alive supervisor is worse than none.
+
+mod instance;
+mod project;
+mod web;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::api::console::{self, Console};
+use crate::api::mwaa::Mwaa;
+use crate::api::s3::S3;
+use crate::api::sqs::Sqs;
+use crate::clock::Clock;
+use crate::config::{Addresses, AirflowRole, Config, Identity};
+use crate::db::Db;
+use crate::environment::{self, Environments};
+use crate::gateway::tls::{self, Tls};
+use crate::gateway::{self, Front, aws::Aws, door::Door};
+use crate::objects::{self, Objects};
+use crate::queues::{self, Queues};
+use crate::runtime::process::{self, Processes};
+use crate::runtime::{AwsAccess, Runtime};
+use crate::tokens::Tokens;
+use crate::{delivery, id, mirror};
+
+pub use instance::{Instance, read as read_instance};
+pub use project::Note;
+
+/// A running windtunnel.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens, with real ports.
+    pub addresses: Addresses,
+    pub environments: Environments,
+    /// Cancelled when somebody asked for the end: `windtunnel down`, a panic.
+    pub ending: CancellationToken,
+    /// What the mirror and the deliveries have to say to a person.
+    pub notes: mpsc::UnboundedReceiver<Note>,
+    tasks: Tasks,
+    instance: PathBuf,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
+    /// What feeds and shows environments: stops first.
+    outer: CancellationToken,
+    /// The AWS endpoint: Airflow's last acknowledgements go through it.
+    aws: CancellationToken,
+    running: JoinSet<()>,
+}
+
+/// Why windtunnel did not start. Nothing of it is running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot {verb} {path}")]
+    File { verb: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot open the database")]
+    Database(#[from] crate::db::OpenError),
+    #[error("cannot open the object store")]
+    Objects(#[source] objects::ObjectError),
+    #[error("cannot open the queues")]
+    Queues(#[source] queues::QueueError),
+    #[error("cannot serve TLS")]
+    Tls(#[from] tls::TlsError),
+    #[error("cannot clean up after the last run")]
+    Sweep(#[source] io::Error),
+    #[error("cannot read the project")]
+    Mirror(#[from] mirror::MirrorError),
+    #[error(transparent)]
+    Environment(#[from] environment::RequestError),
+}
+
+/// Starts everything, and the launch of the project's environment; returns while that launch goes on.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let clock = Clock::system();
+    instance::prepare(&config.state)?;
+    let rooms = Rooms::open(&config, &clock).await?;
+    let listeners = Listeners::bind(&config).await?;
+    let addresses = listeners.addresses()?;
+    let ips = [addresses.aws.ip(), addresses.console.ip(), addresses.web.ip()];
+    let tls = tls::open(&config.state, &ips, &clock)?;
+    let role = execution_role(&config);
+    let (bind_web, wishes) = mpsc::channel(16);
+    let environments = Environments::open(environment::Surroundings {
+        db: rooms.db.clone(),
+        clock,
+        objects: rooms.objects.clone(),
+        queues: rooms.queues.clone(),
+        runtime: Arc::clone(&rooms.runtime),
+        home: config.state.join("environments"),
+        aws: aws_access(&config, &role, addresses, &tls),
+        aws_address: addresses.aws,
+        web: bind_web,
+    })
+    .await?;
+    let (note, notes) = mpsc::unbounded_channel();
+    let instance = Instance::new(&config.state, addresses);
+    let mut house = House { config, rooms, environments, tls, note, tasks: Tasks::default() };
+    let ending = CancellationToken::new();
+    house.serve_aws(listeners.aws, addresses, role);
+    house.serve_console(
+        listeners.console,
+        console::Surroundings {
+            environments: house.environments.clone(),
+            runtime: Arc::clone(&house.rooms.runtime),
+            db: house.rooms.db.clone(),
+            addresses,
+            token: instance.token.clone(),
+            ending: ending.clone(),
+        },
+    );
+    house.serve_environments(listeners.web, wishes);
+    let instance = instance.write(&house.config.state)?;
+    let started = house.start_project().await;
+    let House { environments, tasks, .. } = house;
+    let running = Running { addresses, environments, ending, notes, tasks, instance };
+    if let Err(error) = started {
+        running.stop().await;
+        return Err(error);
+    }
+    info!(aws = %running.addresses.aws, console = %running.addresses.console, "started");
+    Ok(running)
+}
+
+/// What `start` has put together so far.
+struct House {
+    config: Config,
+    rooms: Rooms,
+    environments: Environments,
+    tls: Tls,
+    note: mpsc::UnboundedSender<Note>,
+    tasks: Tasks,
+}
+
+impl House {
+    fn serve_aws(&mut self, listener: TcpListener, addresses: Addresses, role: Identity) {
+        let Config { account, region, auth, identities, .. } = &self.config;
+        let mut identities = identities.clone();
+        identities.push(role);
+        let Rooms { objects, queues, tokens, .. } = self.rooms.clone();
+        let endpoint = Aws {
+            s3: S3::new(objects.clone(), (account.clone(), region.clone()), &identities, *auth),
+            sqs: Sqs::new(queues, account.clone(), region.clone()),
+            mwaa: Mwaa::new(
+                self.environments.clone(),
+                tokens,
+                objects,
+                region.clone(),
+                account.clone(),
+            ),
+            identities: identities.into(),
+            auth: *auth,
+        };
+        let front = Front {
+            name: "aws".to_owned(),
+            tls: Some(self.tls.acceptor.clone()),
+            door: Door::new(addresses.aws),
+            handler: Arc::new(move |request| {
+                let endpoint = endpoint.clone();
+                Box::pin(async move { endpoint.call(request).await })
+            }),
+        };
+        self.tasks.running.spawn(gateway::serve(listener, front, self.tasks.aws.clone()));
+    }
+
+    fn serve_console(&mut self, listener: TcpListener, around: console::Surroundings) {
+        let door = Door::new(around.addresses.console);
+        let console = Console::new(around);
+        let front = Front {
+            name: "console".to_owned(),
+            tls: None,
+            door,
+            handler: Arc::new(move |request| {
+                let console = console.clone();
+                Box::pin(async move { console.call(request).await })
+            }),
+        };
+        self.tasks.running.spawn(gateway::serve(listener, front, self.tasks.outer.clone()));
+    }
+
+    fn serve_environments(
+        &mut self,
+        first: Option<TcpListener>,
+        wishes: mpsc::Receiver<environment::BindWeb>,
+    ) {
+        let host = web::Host {
+            environments: self.environments.clone(),
+            rooms: self.rooms.clone(),
+            tls: self.tls.acceptor.clone(),
+            home: self.config.state.join("environments"),
+            base: self.config.addresses.web,
+            first,
+            sync_interval: self.config.sync_interval,
+            stop: self.tasks.outer.clone(),
+            note: self.note.clone(),
+        };
+        self.tasks.running.spawn(web::run(host, wishes));
+    }
+
+    async fn start_project(&mut self) -> Result<(), StartError> {
+        let Some(settings) = &self.config.environment else { return Ok(()) };
+        let mirror =
+            project::start(&self.config, settings, &self.rooms, &self.environments).await?;
+        let (stop, note) = (self.tasks.outer.clone(), self.note.clone());
+        self.tasks.running.spawn(async move {
+            mirror.run(stop, move |said| drop(note.send(Note::Mirror(said)))).await;
+        });
+        Ok(())
+    }
+}
+
+impl Running {
+    /// Returns when somebody asked for the end, or a task has panicked: true for a panic.
+    pub async fn ended(&mut self) -> bool {
+        let ending = self.ending.clone();
+        loop {
+            tokio::select! {
+                () = ending.cancelled() => return false,
+                joined = self.tasks.running.join_next() => match joined {
+                    Some(Err(failure)) if failure.is_panic() => {
+                        error!(%failure, "a task panicked; stopping");
+                        return true;
+                    }
+                    Some(_) => {}
+                    None => ending.cancelled().await,
+                },
+            }
+        }
+    }
+
+    /// Stops from the top floor down: watchers and web servers, Airflow, and the AWS endpoint it talks to last.
+    pub async fn stop(mut self) {
+        self.tasks.outer.cancel();
+        self.environments.shutdown().await;
+        self.tasks.aws.cancel();
+        while self.tasks.running.join_next().await.is_some() {}
+        instance::remove(&self.instance);
+    }
+}
+
+/// The capability rooms, opened.
+#[derive(Clone, Debug)]
+struct Rooms {
+    db: Db,
+    objects: Objects,
+    queues: Queues,
+    tokens: Tokens,
+    runtime: Arc<dyn Runtime>,
+}
+
+impl Rooms {
+    async fn open(config: &Config, clock: &Clock) -> Result<Rooms, StartError> {
+        let schemas = [
+            objects::SCHEMA,
+            queues::SCHEMA,
+            environment::SCHEMA,
+            mirror::SCHEMA,
+            delivery::SCHEMA,
+        ];
+        let path = config.state.join("windtunnel.db");
+        let db = Db::open(&path, config.durability, &schemas, clock.clone())?;
+        let objects = Objects::open(&config.state.join("objects"), db.clone(), clock.clone())
+            .await
+            .map_err(StartError::Objects)?;
+        let queues = Queues::open(db.clone(), clock.clone()).await.map_err(StartError::Queues)?;
+        let tokens = Tokens::open(&config.state, clock.clone()).map_err(|source| {
+            StartError::File { verb: "open the token key in", path: config.state.clone(), source }
+        })?;
+        let runtime: Arc<dyn Runtime> = Arc::new(Processes::new(process::Surroundings {
+            cache: config.cache.clone(),
+            state: config.state.clone(),
+            variables: config.variables.0.clone(),
+            clock: clock.clone(),
+        }));
+        runtime.sweep().await.map_err(StartError::Sweep)?;
+        Ok(Rooms { db, objects, queues, tokens, runtime })
+    }
+}
+
+/// Bound before anything is started, so that a taken port is said at once.
+#[derive(Debug)]
+struct Listeners {
+    aws: TcpListener,
+    console: TcpListener,
+    /// For the first environment; none without one.
+    web: Option<TcpListener>,
+    wanted: Addresses,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Listeners, StartError> {
+        let bind = |address: SocketAddr| async move {
+            TcpListener::bind(address)
+                .await
+                .map_err(|source| StartError::Listen { address, source })
+        };
+        Ok(Listeners {
+            aws: bind(config.addresses.aws).await?,
+            console: bind(config.addresses.console).await?,
+            web: match config.environment {
+                Some(_) => Some(bind(config.addresses.web).await?),
+                None => None,
+            },
+            wanted: config.addresses,
+        })
+    }
+
+    fn addresses(&self) -> Result<Addresses, StartError> {
+        let of = |listener: &TcpListener, address| {
+            listener.local_addr().map_err(|source| StartError::Listen { address, source })
+        };
+        Ok(Addresses {
+            aws: of(&self.aws, self.wanted.aws)?,
+            console: of(&self.console, self.wanted.console)?,
+            web: match &self.web {
+                Some(web) => of(web, self.wanted.web)?,
+                None => self.wanted.web,
+            },
+        })
+    }
+}
+
+/// How code inside an environment reaches the AWS endpoint.
+fn aws_access(config: &Config, role: &Identity, addresses: Addresses, tls: &Tls) -> AwsAccess {
+    AwsAccess {
+        // A name, not an address: older botocore puts `api.` and `env.` in front of it, whatever it is told.
+        endpoint_url: format!("http://localhost:{}", addresses.aws.port()),
+        region: config.region.to_string(),
+        account: config.account.to_string(),
+        access_key_id: role.access_key_id.clone(),
+        secret_access_key: role.secret_access_key.clone(),
+        ca_bundle: tls.bundle.clone(),
+    }
+}
+
+/// Who code inside an environment is: its execution role, with keys of this start only.
+fn execution_role(config: &Config) -> Identity {
+    let role = config
+        .environment
+        .as_ref()
+        .and_then(|environment| environment.execution_role_arn.rsplit('/').next())
+        .unwrap_or("windtunnel")
+        .to_owned();
+    let key = id::random_text(16).to_ascii_uppercase();
+    Identity {
+        access_key_id: format!("ASIA{key}"),
+        secret_access_key: id::random_text(40),
+        arn: format!("arn:aws:sts::{}:assumed-role/{role}/AmazonMWAA-airflow", config.account),
+        canonical_id: config.identities.first().map(|i| i.canonical_id.clone()).unwrap_or_default(),
+        display_name: role,
+        airflow_role: AirflowRole::Admin,
+    }
+}

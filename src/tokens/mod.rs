@@ -2,16 +2,45 @@
 //!
 //! Promise: a token is good for one audience and one environment, until it is late; a web-login token once.
 //! Not here: HTTP headers and cookies (`api::webserver`); who may ask for a token (`api::mwaa`).
+//!
+//! Tokens are JWTs, as MWAA's are: audience, user and expiry can be read from them, and nothing need be stored. The
+//! signing key is the project's own, in a file only its owner reads.
 
+use std::collections::HashMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::id::EnvironmentName;
+use crate::id::{self, EnvironmentName};
+use crate::limits::{SESSION_LIFE_SECONDS, TOKEN_LIFE_SECONDS};
+
+/// The signing key's file below `.windtunnel`.
+const KEY_FILE: &str = "token.key";
+/// A signing key's length; HS256 asks for no less than its digest's 32 bytes (RFC 7518, 3.2). Ours is text of 62
+/// letters, so 64 of them carry 381 bits.
+const KEY_CHARACTERS: usize = 64;
 
 /// Signs and checks tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tokens {
     clock: Clock,
+    keys: Arc<Keys>,
+    /// Ids of the web-login tokens that were redeemed, with their expiry; kept as long as they could come again.
+    used: Arc<Mutex<HashMap<String, i64>>>,
+}
+
+struct Keys {
+    sign: EncodingKey,
+    check: DecodingKey,
+    /// Names this start of windtunnel. Web-login tokens carry it, because which of them were used is only remembered
+    /// in memory.
+    run: String,
 }
 
 /// A token's text. It never appears in a log.
@@ -19,6 +48,7 @@ pub struct Tokens {
 pub struct Token(String);
 
 impl Token {
+    /// The text, for the one who asked for the token.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -27,6 +57,12 @@ impl Token {
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Token(hidden)")
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tokens")
     }
 }
 
@@ -50,37 +86,277 @@ pub enum Refused {
     Used,
 }
 
-impl Tokens {
-    /// Opens the signing key in `state`, or makes one.
-    pub fn open(state: &Path, clock: Clock) -> std::io::Result<Tokens> {
-        let _ = state;
-        Ok(Tokens { clock })
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Audience {
+    Cli,
+    Web,
+    Session,
+}
+
+impl Audience {
+    fn name(self) -> &'static str {
+        match self {
+            Audience::Cli => "cli",
+            Audience::Web => "web",
+            Audience::Session => "session",
+        }
     }
 
+    fn life_seconds(self) -> i64 {
+        match self {
+            Audience::Cli | Audience::Web => TOKEN_LIFE_SECONDS,
+            Audience::Session => SESSION_LIFE_SECONDS,
+        }
+    }
+}
+
+/// What stands in a token. Times are seconds since the Unix epoch (RFC 7519, 4.1).
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    iat: i64,
+    exp: i64,
+    jti: String,
+    environment: EnvironmentName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<String>,
+}
+
+const ISSUER: &str = "windtunnel";
+
+impl Tokens {
+    /// Opens the signing key in `state`, or makes one.
+    pub fn open(state: &Path, clock: Clock) -> io::Result<Tokens> {
+        let secret = read_or_make_key(state)?;
+        let keys = Keys {
+            sign: EncodingKey::from_secret(secret.as_bytes()),
+            check: DecodingKey::from_secret(secret.as_bytes()),
+            run: id::random_text(16),
+        };
+        Ok(Tokens { clock, keys: Arc::new(keys), used: Arc::default() })
+    }
+
+    /// A token that runs CLI commands for 60 seconds.
     pub fn issue_cli(&self, environment: &EnvironmentName, user: &str) -> Token {
-        todo!("{environment} {user} {:?}", self.clock)
+        self.issue(Audience::Cli, environment, Grant { user: user.to_owned(), role: None })
     }
 
     /// A CLI token may be used again within its life.
     pub fn redeem_cli(&self, environment: &EnvironmentName, text: &str) -> Result<Grant, Refused> {
-        todo!("{environment} {text}")
+        self.check(Audience::Cli, environment, text).map(grant)
     }
 
+    /// A token that buys one web session within 60 seconds.
     pub fn issue_web(&self, environment: &EnvironmentName, grant: &Grant) -> Token {
-        todo!("{environment} {grant:?}")
+        self.issue(Audience::Web, environment, grant.clone())
     }
 
     /// A web-login token is used up by this.
     pub fn redeem_web(&self, environment: &EnvironmentName, text: &str) -> Result<Grant, Refused> {
-        todo!("{environment} {text}")
+        let claims = self.check(Audience::Web, environment, text)?;
+        if claims.run.as_deref() != Some(self.keys.run.as_str()) {
+            return Err(Refused::Invalid);
+        }
+        let now = self.now_seconds();
+        let mut used = self.used.lock().expect("nothing panics under this lock");
+        used.retain(|_, expiry| *expiry > now);
+        if used.insert(claims.jti.clone(), claims.exp).is_some() {
+            return Err(Refused::Used);
+        }
+        Ok(grant(claims))
     }
 
     /// A web session of 12 hours.
     pub fn issue_session(&self, environment: &EnvironmentName, grant: &Grant) -> Token {
-        todo!("{environment} {grant:?}")
+        self.issue(Audience::Session, environment, grant.clone())
     }
 
+    /// Who a web session belongs to.
     pub fn session(&self, environment: &EnvironmentName, text: &str) -> Result<Grant, Refused> {
-        todo!("{environment} {text}")
+        self.check(Audience::Session, environment, text).map(grant)
+    }
+
+    fn issue(&self, audience: Audience, environment: &EnvironmentName, grant: Grant) -> Token {
+        let now = self.now_seconds();
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            aud: audience.name().to_owned(),
+            sub: grant.user,
+            iat: now,
+            exp: now + audience.life_seconds(),
+            jti: id::random_text(22),
+            environment: environment.clone(),
+            role: grant.role,
+            run: (audience == Audience::Web).then(|| self.keys.run.clone()),
+        };
+        let text = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.keys.sign)
+            .expect("claims are plain data and the key is HS256's");
+        Token(text)
+    }
+
+    fn check(
+        &self,
+        audience: Audience,
+        environment: &EnvironmentName,
+        text: &str,
+    ) -> Result<Claims, Refused> {
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.set_audience(&[audience.name()]);
+        rules.set_issuer(&[ISSUER]);
+        // The library reads the system's clock; ours may be held, so the expiry is compared below.
+        rules.validate_exp = false;
+        let claims = jsonwebtoken::decode::<Claims>(text, &self.keys.check, &rules)
+            .map_err(|_| Refused::Invalid)?
+            .claims;
+        if claims.environment != *environment {
+            return Err(Refused::Invalid);
+        }
+        if claims.exp <= self.now_seconds() {
+            return Err(Refused::Expired);
+        }
+        Ok(claims)
+    }
+
+    fn now_seconds(&self) -> i64 {
+        self.clock.now().as_millis().div_euclid(1000)
+    }
+}
+
+fn grant(claims: Claims) -> Grant {
+    Grant { user: claims.sub, role: claims.role }
+}
+
+/// The key in its file. A key that is too short (a disk was full) is replaced: it only ends sessions.
+fn read_or_make_key(state: &Path) -> io::Result<String> {
+    let path = state.join(KEY_FILE);
+    match fs::read_to_string(&path) {
+        Ok(key) if key.len() >= KEY_CHARACTERS => return Ok(key),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let key = id::random_text(KEY_CHARACTERS);
+    let fresh = state.join(format!("{KEY_FILE}.{}", id::random_text(8)));
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)
+        .and_then(|mut file| file.write_all(key.as_bytes()))
+        .and_then(|()| fs::rename(&fresh, &path));
+    if written.is_err() {
+        drop(fs::remove_file(&fresh));
+    }
+    written.map(|()| key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Timestamp;
+
+    struct Room {
+        tokens: Tokens,
+        clock: Clock,
+        folder: tempfile::TempDir,
+        dev: EnvironmentName,
+    }
+
+    fn room() -> Room {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::held(Timestamp::from_millis(1_700_000_000_000));
+        let tokens = Tokens::open(folder.path(), clock.clone()).unwrap();
+        Room { tokens, clock, folder, dev: EnvironmentName::parse("dev").unwrap() }
+    }
+
+    fn alice() -> Grant {
+        Grant { user: "user/alice".to_owned(), role: Some("Op".to_owned()) }
+    }
+
+    #[test]
+    fn a_cli_token_is_good_again_and_again_within_its_minute() {
+        let Room { tokens, clock, dev, .. } = room();
+        let token = tokens.issue_cli(&dev, "user/alice");
+        for _ in 0..3 {
+            let grant = tokens.redeem_cli(&dev, token.reveal()).unwrap();
+            assert_eq!(grant, Grant { user: "user/alice".to_owned(), role: None });
+            clock.advance(Duration::from_secs(19));
+        }
+    }
+
+    #[test]
+    fn an_expired_cli_token_is_refused() {
+        let Room { tokens, clock, dev, .. } = room();
+        let token = tokens.issue_cli(&dev, "user/alice");
+        clock.advance(Duration::from_mins(1));
+        assert_eq!(tokens.redeem_cli(&dev, token.reveal()), Err(Refused::Expired));
+    }
+
+    #[test]
+    fn a_web_token_is_good_once() {
+        let Room { tokens, dev, .. } = room();
+        let token = tokens.issue_web(&dev, &alice());
+        assert_eq!(tokens.redeem_web(&dev, token.reveal()), Ok(alice()));
+        assert_eq!(tokens.redeem_web(&dev, token.reveal()), Err(Refused::Used));
+    }
+
+    #[test]
+    fn a_web_token_from_before_a_restart_is_refused_for_it_may_have_been_used() {
+        let Room { tokens, clock, dev, folder } = room();
+        let token = tokens.issue_web(&dev, &alice());
+        let restarted = Tokens::open(folder.path(), clock).unwrap();
+        assert_eq!(restarted.redeem_web(&dev, token.reveal()), Err(Refused::Invalid));
+    }
+
+    #[test]
+    fn a_session_outlives_a_restart_and_ends_after_twelve_hours() {
+        let Room { tokens, clock, dev, folder } = room();
+        let session = tokens.issue_session(&dev, &alice());
+        let restarted = Tokens::open(folder.path(), clock.clone()).unwrap();
+        assert_eq!(restarted.session(&dev, session.reveal()), Ok(alice()));
+        clock.advance(Duration::from_hours(12));
+        assert_eq!(restarted.session(&dev, session.reveal()), Err(Refused::Expired));
+    }
+
+    #[test]
+    fn a_token_is_for_one_audience_and_one_environment() {
+        let Room { tokens, dev, .. } = room();
+        let other = EnvironmentName::parse("other").unwrap();
+        let cli = tokens.issue_cli(&dev, "user/alice");
+        let web = tokens.issue_web(&dev, &alice());
+        assert_eq!(tokens.redeem_cli(&other, cli.reveal()), Err(Refused::Invalid));
+        assert_eq!(tokens.redeem_web(&dev, cli.reveal()), Err(Refused::Invalid));
+        assert_eq!(tokens.session(&dev, web.reveal()), Err(Refused::Invalid));
+        assert_eq!(tokens.redeem_cli(&dev, web.reveal()), Err(Refused::Invalid));
+    }
+
+    #[test]
+    fn a_token_signed_by_somebody_else_or_by_nobody_is_refused() {
+        let Room { tokens, dev, .. } = room();
+        let foreign = room().tokens.issue_cli(&dev, "user/mallory");
+        assert_eq!(tokens.redeem_cli(&dev, foreign.reveal()), Err(Refused::Invalid));
+        // {"alg":"none"} and the claims of a good token, without a signature.
+        let good = tokens.issue_cli(&dev, "user/alice");
+        let claims = good.reveal().split('.').nth(1).unwrap();
+        let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{claims}.");
+        assert_eq!(tokens.redeem_cli(&dev, &unsigned), Err(Refused::Invalid));
+        assert_eq!(tokens.redeem_cli(&dev, ""), Err(Refused::Invalid));
+    }
+
+    #[test]
+    fn the_key_is_its_owners_alone_and_no_secret_is_printed() {
+        let Room { tokens, dev, folder, .. } = room();
+        let mode = fs::metadata(folder.path().join(KEY_FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let token = tokens.issue_cli(&dev, "user/alice");
+        assert_eq!(format!("{token:?} {tokens:?}"), "Token(hidden) Tokens");
     }
 }

@@ -1,1 +1,227 @@
-//! (to come)
+//! MWAA's control plane: environments, their tags, and the tokens that open them.
+//!
+//! Promise: what AWS validates is validated here, because its SDKs leave it to the service; every answer has the
+//! members that AWS's has. The host prefix (`api.`, `env.`, `ops.`) is nobody's business here: the path decides.
+
+mod constraint;
+mod failure;
+mod request;
+mod response;
+
+use sha2::{Digest as _, Sha256};
+
+use super::wire::{Caller, Request, Response, rest_json};
+use crate::environment::{Environment, Environments, Pinned, Spec};
+use crate::id::{AccountId, BucketName, EnvironmentName, ObjectKey, Region};
+use crate::limits::{AIRFLOW_IDENTITY_MAX_CHARACTERS, JSON_BODY_MAX_BYTES};
+use crate::objects::{BucketError, ObjectError, Objects, Versioning};
+use crate::tokens::{Grant, Tokens};
+use failure::Refusal;
+use request::{Create, Operation, Path};
+
+/// The MWAA service. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Mwaa {
+    environments: Environments,
+    tokens: Tokens,
+    objects: Objects,
+    place: Place,
+}
+
+/// What stands in every ARN.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) region: Region,
+    pub(super) account: AccountId,
+}
+
+impl Mwaa {
+    /// The service over these rooms.
+    #[expect(clippy::too_many_arguments, reason = "three rooms, and the two parts of every ARN")]
+    pub fn new(
+        environments: Environments,
+        tokens: Tokens,
+        objects: Objects,
+        region: Region,
+        account: AccountId,
+    ) -> Mwaa {
+        Mwaa { environments, tokens, objects, place: Place { region, account } }
+    }
+
+    /// Answers one request. The gateway has checked its signature and says in the extensions who sent it.
+    pub async fn call(&self, request: Request) -> Response {
+        match self.try_call(request).await {
+            Ok(response) => response,
+            Err(refusal) => rest_json::failure(&refusal.into_failure()),
+        }
+    }
+
+    async fn try_call(&self, request: Request) -> Result<Response, Refusal> {
+        let caller = request.extensions().get::<Caller>().cloned();
+        let (parts, body) = request.into_parts();
+        let request = Request::from_parts(parts.clone(), body);
+        let body = rest_json::body(request, JSON_BODY_MAX_BYTES).await?;
+        let operation = request::parse(&parts, &body)?;
+        self.perform(operation, caller).await
+    }
+
+    async fn perform(
+        &self,
+        operation: Operation,
+        caller: Option<Caller>,
+    ) -> Result<Response, Refusal> {
+        match operation {
+            Operation::CreateEnvironment(create) => self.create(*create).await,
+            Operation::GetEnvironment(name) => {
+                let environment = self.find(&name)?;
+                Ok(rest_json::answer(&response::environment(&self.place, &environment)))
+            }
+            Operation::ListEnvironments { after, max } => {
+                let names = self.environments.list();
+                Ok(rest_json::answer(&response::page(&names, after.as_deref(), max)))
+            }
+            Operation::DeleteEnvironment(name) => {
+                self.environments.delete(&name).await?;
+                Ok(rest_json::empty())
+            }
+            Operation::CreateCliToken(name) => self.create_cli_token(&name, caller),
+            Operation::CreateWebLoginToken(name) => self.create_web_login_token(&name, caller),
+            Operation::ListTags(name) => {
+                let environment = self.find(&name)?;
+                Ok(rest_json::answer(&response::tags(&environment.spec.tags)))
+            }
+            Operation::Tag(name, added) => {
+                let mut tags = self.find(&name)?.spec.tags;
+                tags.extend(added);
+                request::check_tag_count(&tags)?;
+                self.environments.retag(&name, tags).await?;
+                Ok(rest_json::empty())
+            }
+            Operation::Untag(name, keys) => {
+                let mut tags = self.find(&name)?.spec.tags;
+                tags.retain(|key, _| !keys.contains(key));
+                self.environments.retag(&name, tags).await?;
+                Ok(rest_json::empty())
+            }
+        }
+    }
+
+    fn find(&self, name: &EnvironmentName) -> Result<Environment, Refusal> {
+        self.environments.get(name).ok_or_else(|| Refusal::NoEnvironment(name.clone()))
+    }
+
+    async fn create(&self, create: Create) -> Result<Response, Refusal> {
+        let name = create.name.clone();
+        let spec = self.resolve(create).await?;
+        self.environments.create(spec).await?;
+        Ok(rest_json::answer(&response::created(&self.place, &name)))
+    }
+
+    /// Fills in MWAA's defaults and looks up what must be there: the bucket, and each object at its version.
+    async fn resolve(&self, create: Create) -> Result<Spec, Refusal> {
+        let bucket = create.bucket.clone();
+        match self.objects.bucket(&bucket).await {
+            Ok(found) if found.versioning == Versioning::Enabled => {}
+            Ok(_) => return Err(Refusal::NotVersioned(bucket)),
+            Err(BucketError::NoSuchBucket(bucket)) => return Err(Refusal::NoBucket(bucket)),
+            Err(other) => return Err(other.into()),
+        }
+        let plugins = self.pin(&bucket, &create.plugins).await?;
+        let requirements = self.pin(&bucket, &create.requirements).await?;
+        let startup_script = self.pin(&bucket, &create.startup_script).await?;
+        Ok(create.into_spec([plugins, requirements, startup_script]))
+    }
+
+    /// The object at the version that is named, or at its current one. AWS's text asks for the version; the service
+    /// and Terraform's provider do without.
+    async fn pin(&self, bucket: &BucketName, path: &Path) -> Result<Option<Pinned>, Refusal> {
+        let Some((path, version)) = &path.0 else { return Ok(None) };
+        let unreadable = || Refusal::Unreadable {
+            bucket: bucket.clone(),
+            path: path.clone(),
+            version: version.as_ref().map(|version| version.as_str().to_owned()),
+        };
+        let key = ObjectKey::parse(path.as_str()).map_err(|_| unreadable())?;
+        let found = self.objects.version(bucket, &key, version.as_ref()).await;
+        match found {
+            Ok(found) if !found.is_delete_marker => {
+                Ok(Some(Pinned { path: path.clone(), version: found.id }))
+            }
+            Err(error @ (ObjectError::Disk { .. } | ObjectError::Index(_))) => Err(error.into()),
+            Ok(_) | Err(_) => Err(unreadable()),
+        }
+    }
+
+    fn create_cli_token(
+        &self,
+        name: &EnvironmentName,
+        caller: Option<Caller>,
+    ) -> Result<Response, Refusal> {
+        let host = self.usable_host(name)?;
+        let Caller(identity) = caller.ok_or(Refusal::NobodyCalls)?;
+        let token = self.tokens.issue_cli(name, &airflow_identity(&iam_identity(&identity.arn)));
+        Ok(rest_json::answer(&response::cli_token(token.reveal(), &host)))
+    }
+
+    fn create_web_login_token(
+        &self,
+        name: &EnvironmentName,
+        caller: Option<Caller>,
+    ) -> Result<Response, Refusal> {
+        let host = self.usable_host(name)?;
+        let Caller(identity) = caller.ok_or(Refusal::NobodyCalls)?;
+        let role = identity.airflow_role.name().ok_or(Refusal::NoAirflowRole)?;
+        let iam = iam_identity(&identity.arn);
+        let user = airflow_identity(&iam);
+        let grant = Grant { user: user.clone(), role: Some(role.to_owned()) };
+        let token = self.tokens.issue_web(name, &grant);
+        Ok(rest_json::answer(&response::web_token(token.reveal(), &host, &iam, &user)))
+    }
+
+    /// Where a token for this environment can be used. An environment that does not run is not found.
+    fn usable_host(&self, name: &EnvironmentName) -> Result<String, Refusal> {
+        let environment = self.find(name)?;
+        match response::host(&environment) {
+            Some(host) if environment.status.is_usable() => Ok(host),
+            _ => Err(Refusal::NotRunning(name.clone(), environment.status)),
+        }
+    }
+}
+
+/// `user/alice` of `arn:aws:iam::123456789012:user/alice`.
+fn iam_identity(arn: &str) -> String {
+    arn.rsplit(':').next().unwrap_or(arn).to_owned()
+}
+
+/// The Airflow user of an IAM identity: its name, or a hash of it where that is too long for Airflow.
+fn airflow_identity(iam: &str) -> String {
+    if iam.chars().count() <= AIRFLOW_IDENTITY_MAX_CHARACTERS {
+        iam.to_owned()
+    } else {
+        hex::encode(Sha256::digest(iam.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_the_end_of_its_arn() {
+        let cases = [
+            ("arn:aws:iam::123456789012:user/alice", "user/alice"),
+            ("arn:aws:sts::123456789012:assumed-role/Admin/alice", "assumed-role/Admin/alice"),
+            ("arn:aws:iam::123456789012:root", "root"),
+        ];
+        for (arn, expected) in cases {
+            assert_eq!(iam_identity(arn), expected);
+        }
+    }
+
+    #[test]
+    fn a_long_identity_is_hashed_to_what_airflow_takes() {
+        let long = format!("assumed-role/Admin/{}", "x".repeat(60));
+        assert_eq!(airflow_identity(&long).len(), AIRFLOW_IDENTITY_MAX_CHARACTERS);
+        assert_eq!(airflow_identity("user/alice"), "user/alice");
+    }
+}

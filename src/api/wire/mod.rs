@@ -1,5 +1,8 @@
 //! AWS's protocols by name, shared by the `api` rooms, and who is calling.
 
+pub mod aws_json;
+pub mod aws_query;
+pub mod rest_json;
 pub mod sigv4;
 
 use std::net::SocketAddr;

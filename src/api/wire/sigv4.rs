@@ -549,82 +549,57 @@ mod tests {
         assert_eq!(at(86_401).unwrap_err().code, "ExpiredTokenException");
     }
 
-    /// Signed by botocore, 2026-01-02 03:04:05 UTC, for `127.0.0.1:4570` or `env.localhost:4570`.
+    fn botocore_signed(service: &str, headers: &str, signature: &str) -> String {
+        format!(
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260102/eu-central-1/{service}/aws4_request, \
+             SignedHeaders={headers}, Signature={signature}"
+        )
+    }
+
+    fn assert_verifies(parts: &Parts, body: &[u8]) {
+        let now = parse_at("20260102T030405Z").unwrap();
+        let verified = verify_at(now, parts, Some(body), |_| Some(SECRET.to_owned()));
+        assert!(verified.is_ok_and(|verified| verified.known), "{}", parts.uri);
+    }
+
+    const DATE: (&str, &str) = ("x-amz-date", "20260102T030405Z");
+    const HERE: (&str, &str) = ("host", "127.0.0.1:4570");
+
     #[test]
-    fn what_botocore_signs_verifies() {
-        let header = |service: &str, headers: &str, signature: &str| {
-            format!(
-                "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260102/eu-central-1/{service}/aws4_request, \
-                 SignedHeaders={headers}, Signature={signature}"
-            )
-        };
-        let mwaa = header(
-            "airflow",
-            "host;x-amz-date",
-            "de1703f7402a157dd6675c5e27243b7ba655fef18dbec035f26169e1e42a143e",
-        );
-        let listing = header(
-            "airflow",
-            "host;x-amz-date",
-            "98f52989fbea461365a477681e7497140a5248c7a80ee839565b92fb2e0e039d",
-        );
-        let sqs = header(
+    fn what_botocore_signs_for_mwaa_verifies() {
+        let signed = |signature| botocore_signed("airflow", "host;x-amz-date", signature);
+        let name = signed("de1703f7402a157dd6675c5e27243b7ba655fef18dbec035f26169e1e42a143e");
+        let host = ("host", "env.localhost:4570");
+        let headers = [host, DATE, ("authorization", name.as_str())];
+        assert_verifies(&parts("GET", "/environments/a%20b%2Fc", &headers), b"");
+        let page = signed("98f52989fbea461365a477681e7497140a5248c7a80ee839565b92fb2e0e039d");
+        let uri = "/environments?NextToken=a%2Bb%2F%3D&MaxResults=5";
+        let headers = [HERE, DATE, ("authorization", page.as_str())];
+        assert_verifies(&parts("GET", uri, &headers), b"");
+    }
+
+    #[test]
+    fn what_botocore_signs_for_sqs_verifies() {
+        let authorization = botocore_signed(
             "sqs",
             "content-type;host;x-amz-date;x-amz-target",
             "a36ce6dada44406dee494ac870fe1a85ff54903f129485d8a70b40a2df86f661",
         );
-        let date = ("x-amz-date", "20260102T030405Z");
-        let body = br#"{"QueueUrl":"http://127.0.0.1:4570/123456789012/q"}"#;
-        let here = ("host", "127.0.0.1:4570");
-        let requests = [
-            (
-                parts(
-                    "GET",
-                    "/environments/a%20b%2Fc",
-                    &[("host", "env.localhost:4570"), date, ("authorization", &mwaa)],
-                ),
-                &b""[..],
-            ),
-            (
-                parts(
-                    "GET",
-                    "/environments?NextToken=a%2Bb%2F%3D&MaxResults=5",
-                    &[here, date, ("authorization", &listing)],
-                ),
-                b"",
-            ),
-            (
-                parts(
-                    "POST",
-                    "/",
-                    &[
-                        here,
-                        date,
-                        ("content-type", "application/x-amz-json-1.0"),
-                        ("x-amz-target", "AmazonSQS.ReceiveMessage"),
-                        ("authorization", &sqs),
-                    ],
-                ),
-                body,
-            ),
-            (
-                parts(
-                    "GET",
-                    "/123456789012/q?Action=ReceiveMessage&AttributeName.1=All\
-                     &X-Amz-Algorithm=AWS4-HMAC-SHA256\
-                     &X-Amz-Credential=AKIDEXAMPLE%2F20260102%2Feu-central-1%2Fsqs%2Faws4_request\
-                     &X-Amz-Date=20260102T030405Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host\
-                     &X-Amz-Signature=87d8a5f15d566022399430271efbfed1cf322c03ea9fcf94b3baf3f122a4c885",
-                    &[here],
-                ),
-                b"",
-            ),
+        let headers = [
+            HERE,
+            DATE,
+            ("content-type", "application/x-amz-json-1.0"),
+            ("x-amz-target", "AmazonSQS.ReceiveMessage"),
+            ("authorization", &authorization),
         ];
-        let now = parse_at("20260102T030405Z").unwrap();
-        for (parts, body) in requests {
-            let verified = verify_at(now, &parts, Some(body), |_| Some(SECRET.to_owned()));
-            assert!(verified.is_ok_and(|verified| verified.known), "{}", parts.uri);
-        }
+        let body = br#"{"QueueUrl":"http://127.0.0.1:4570/123456789012/q"}"#;
+        assert_verifies(&parts("POST", "/", &headers), body);
+        let presigned = "/123456789012/q?Action=ReceiveMessage&AttributeName.1=All\
+             &X-Amz-Algorithm=AWS4-HMAC-SHA256\
+             &X-Amz-Credential=AKIDEXAMPLE%2F20260102%2Feu-central-1%2Fsqs%2Faws4_request\
+             &X-Amz-Date=20260102T030405Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host\
+             &X-Amz-Signature=87d8a5f15d566022399430271efbfed1cf322c03ea9fcf94b3baf3f122a4c885";
+        assert_verifies(&parts("GET", presigned, &[HERE]), b"");
     }
 
     #[test]

@@ -1,0 +1,110 @@
+//! What runs: the answer behind `windtunnel status --json`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Surroundings;
+use super::import_errors::{ImportError, parted};
+use crate::environment::{Environment, Status};
+use crate::id::{EnvironmentName, ObjectKey};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Overview {
+    aws_endpoint: String,
+    console: String,
+    pid: u32,
+    runtime: &'static str,
+    environments: Vec<EnvironmentStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct EnvironmentStatus {
+    name: String,
+    status: &'static str,
+    /// Host and port, as `WebserverUrl` in the API's answers; null until a listener is bound.
+    webserver_url: Option<String>,
+    airflow_version: String,
+    bucket: String,
+    /// Why the last creation or update failed; null when it did not.
+    reason: Option<Reason>,
+    components: Vec<ComponentStatus>,
+    import_errors: Vec<ImportError>,
+}
+
+#[derive(Debug, Serialize)]
+struct Reason {
+    code: String,
+    message: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ComponentStatus {
+    name: &'static str,
+    pid: Option<u32>,
+    restarts: u32,
+    log: String,
+}
+
+/// Everything as it is now. `errors`: the DAG files that do not import.
+pub(super) fn of(
+    around: &Surroundings,
+    errors: &BTreeMap<(EnvironmentName, ObjectKey), String>,
+) -> Overview {
+    let environments = around.environments.list();
+    let known = environments.iter().filter_map(|name| around.environments.get(name));
+    Overview {
+        aws_endpoint: format!("http://{}", around.addresses.aws),
+        console: format!("http://{}", around.addresses.console),
+        pid: std::process::id(),
+        runtime: "process",
+        environments: known.map(|environment| one(around, environment, errors)).collect(),
+    }
+}
+
+fn one(
+    around: &Surroundings,
+    environment: Environment,
+    errors: &BTreeMap<(EnvironmentName, ObjectKey), String>,
+) -> EnvironmentStatus {
+    let name = &environment.spec.name;
+    let components = around.runtime.components(name).into_iter().map(|state| ComponentStatus {
+        name: state.component.name(),
+        pid: state.pid,
+        restarts: state.restarts,
+        log: state.log.display().to_string(),
+    });
+    let import_errors = errors
+        .iter()
+        .filter(|((owner, _), _)| owner == name)
+        .map(|((_, key), said)| parted(key, said));
+    EnvironmentStatus {
+        status: word(environment.status),
+        webserver_url: environment.web.map(|address| format!("localhost:{}", address.port())),
+        reason: environment
+            .last_update
+            .error
+            .clone()
+            .map(|(code, message)| Reason { code, message }),
+        components: components.collect(),
+        import_errors: import_errors.collect(),
+        name: name.to_string(),
+        airflow_version: environment.spec.airflow_version,
+        bucket: environment.spec.bucket.to_string(),
+    }
+}
+
+/// MWAA's word for a status (API reference, Environment).
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Creating => "CREATING",
+        Status::CreateFailed => "CREATE_FAILED",
+        Status::Available => "AVAILABLE",
+        Status::Updating => "UPDATING",
+        Status::UpdateFailed => "UPDATE_FAILED",
+        Status::RollingBack => "ROLLING_BACK",
+        Status::Unavailable => "UNAVAILABLE",
+        Status::Deleting => "DELETING",
+        Status::Deleted => "DELETED",
+    }
+}

@@ -1,0 +1,153 @@
+//! Errors to MWAA's codes and statuses.
+
+use http::StatusCode;
+
+use crate::api::wire::rest_json::Failure;
+use crate::environment::{RequestError, Status};
+use crate::id::{BucketName, EnvironmentName};
+use crate::objects::{BucketError, ObjectError};
+
+/// Why a request is not done.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Not a request that this protocol can read.
+    Wire(Failure),
+    /// Members break their constraints: one sentence each.
+    Invalid(Vec<String>),
+    /// No operation has this method and path.
+    UnknownOperation(String),
+    /// An operation of MWAA's that this windtunnel does not do yet.
+    NotYet(&'static str),
+    NoEnvironment(EnvironmentName),
+    /// The environment is there, but no token of it could be used now.
+    NotRunning(EnvironmentName, Status),
+    NoBucket(BucketName),
+    NotVersioned(BucketName),
+    /// An object that the request names cannot be read at that version.
+    Unreadable {
+        bucket: BucketName,
+        path: String,
+        version: Option<String>,
+    },
+    NoAirflowRole,
+    /// The gateway did not say who calls.
+    NobodyCalls,
+    Environment(RequestError),
+    Objects(ObjectError),
+    Bucket(BucketError),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Refusal {
+        Refusal::Wire(failure)
+    }
+}
+
+impl From<RequestError> for Refusal {
+    fn from(error: RequestError) -> Refusal {
+        Refusal::Environment(error)
+    }
+}
+
+impl From<BucketError> for Refusal {
+    fn from(error: BucketError) -> Refusal {
+        Refusal::Bucket(error)
+    }
+}
+
+impl From<ObjectError> for Refusal {
+    fn from(error: ObjectError) -> Refusal {
+        Refusal::Objects(error)
+    }
+}
+
+impl Refusal {
+    /// As the client reads it.
+    pub(super) fn into_failure(self) -> Failure {
+        match self {
+            Refusal::Wire(failure) => failure,
+            Refusal::Invalid(sentences) => validation(constraint_message(&sentences)),
+            Refusal::UnknownOperation(what) => {
+                unknown(format!("{what} is no operation of Amazon MWAA"))
+            }
+            Refusal::NotYet(operation) => {
+                unknown(format!("this version of windtunnel does not do {operation} yet"))
+            }
+            Refusal::NoEnvironment(name) => not_found(format!("No environment named {name}")),
+            Refusal::NotRunning(name, status) => not_found(format!(
+                "Environment {name} is {status}; tokens are issued while it is AVAILABLE"
+            )),
+            Refusal::NoBucket(bucket) => validation(format!(
+                "Source bucket {bucket} does not exist; create it, with versioning, first"
+            )),
+            Refusal::NotVersioned(bucket) => validation(format!(
+                "Versioning of source bucket {bucket} is not enabled; enable it with \
+                 put-bucket-versioning"
+            )),
+            Refusal::Unreadable { bucket, path, version } => {
+                let version = version.map_or_else(
+                    || "a current version".to_owned(),
+                    |version| format!("version {version}"),
+                );
+                validation(format!("Unable to read {version} of the file {path} in {bucket}"))
+            }
+            Refusal::NoAirflowRole => Failure::new(
+                "AccessDeniedException",
+                StatusCode::FORBIDDEN,
+                // AWS: Airflow's MWAA hook looks for the words "Airflow role" in it.
+                "No Airflow role granted in IAM.",
+            ),
+            Refusal::NobodyCalls => Failure::new(
+                "MissingAuthenticationToken",
+                StatusCode::FORBIDDEN,
+                "The request is not signed",
+            ),
+            Refusal::Environment(error) => environment(error),
+            Refusal::Objects(error) => fault(&error),
+            Refusal::Bucket(error) => fault(&error),
+        }
+    }
+}
+
+fn environment(error: RequestError) -> Failure {
+    match error {
+        RequestError::NotFound(name) => not_found(format!("No environment named {name}")),
+        RequestError::Exists(name) => {
+            validation(format!("An environment named {name} already exists"))
+        }
+        RequestError::Refused { .. } | RequestError::Invalid(_) => validation(error.to_string()),
+        RequestError::Index(_) => fault(&error),
+    }
+}
+
+/// A fault of ours: the caller hears that, the log hears why.
+fn fault(error: &dyn std::error::Error) -> Failure {
+    let causes: Vec<_> = std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect();
+    tracing::error!(causes = causes.join(": "), "a request to MWAA failed");
+    Failure::new(
+        "InternalServerException",
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "windtunnel could not do it; its log has the reason under this request's id",
+    )
+}
+
+fn validation(message: String) -> Failure {
+    Failure::new("ValidationException", StatusCode::BAD_REQUEST, message)
+}
+
+fn not_found(message: String) -> Failure {
+    Failure::new("ResourceNotFoundException", StatusCode::NOT_FOUND, message)
+}
+
+fn unknown(message: String) -> Failure {
+    Failure::new("UnknownOperationException", StatusCode::NOT_FOUND, message)
+}
+
+/// AWS's own way to put it: how many, and then each.
+fn constraint_message(sentences: &[String]) -> String {
+    let count = sentences.len();
+    let errors = if count == 1 { "error" } else { "errors" };
+    format!("{count} validation {errors} detected: {}", sentences.join("; "))
+}

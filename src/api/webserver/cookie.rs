@@ -1,0 +1,126 @@
+//! The cookies that carry a web session.
+//!
+//! MWAA's samples read the cookie `session`. Browsers do not keep the cookies of two ports apart, so a second one
+//! carries the port in its name, and two environments can be open side by side. Airflow's own cookie has another name
+//! and is passed on.
+
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+
+use crate::api::wire::{Connection, Request};
+use crate::limits::SESSION_LIFE_SECONDS;
+
+/// What MWAA calls it.
+const NAME: &str = "session";
+
+/// Session tokens in the request, the port's own first.
+pub(super) fn sessions(request: &Request) -> Vec<String> {
+    let own = port_name(request);
+    let mut found: Vec<(bool, String)> = pairs(request.headers())
+        .filter(|(name, _)| *name == NAME || own.as_deref() == Some(*name))
+        .map(|(name, value)| (name == NAME, value.to_owned()))
+        .collect();
+    found.sort_by_key(|(general, _)| *general);
+    found.into_iter().map(|(_, value)| value).collect()
+}
+
+/// The headers that log a client in with `token`, or out with an empty one.
+pub(super) fn set(request: &Request, token: &str) -> Vec<HeaderValue> {
+    let secure = request.extensions().get::<Connection>().is_some_and(|from| from.tls);
+    // AWS: the cookie is Secure. A client that came in without TLS would not send it back, so then it is not.
+    let secure = if secure { "; Secure" } else { "" };
+    let life = if token.is_empty() { 0 } else { SESSION_LIFE_SECONDS };
+    let names = [Some(NAME.to_owned()), port_name(request)];
+    let cookies = names.into_iter().flatten().map(|name| {
+        format!("{name}={token}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}")
+    });
+    cookies.filter_map(|cookie| HeaderValue::from_str(&cookie).ok()).collect()
+}
+
+/// Leaves only the cookies that are not ours.
+pub(super) fn remove(headers: &mut HeaderMap) {
+    let ours = |name: &str| {
+        let rest = name.strip_prefix(NAME);
+        rest.is_some_and(|rest| {
+            let port = rest.strip_prefix('_').unwrap_or("");
+            rest.is_empty() || (!port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+        })
+    };
+    let others: Vec<_> = pairs(headers)
+        .filter(|(name, _)| !ours(name))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    // HTTP/2 may split cookies over several headers; one is what HTTP/1 servers expect.
+    headers.remove(COOKIE);
+    if !others.is_empty()
+        && let Ok(cookies) = HeaderValue::from_str(&others.join("; "))
+    {
+        headers.insert(COOKIE, cookies);
+    }
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+}
+
+fn port_name(request: &Request) -> Option<String> {
+    let from = request.extensions().get::<Connection>()?;
+    Some(format!("{NAME}_{}", from.local.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn request(cookies: &[&str], tls: bool) -> Request {
+        let mut builder = http::Request::builder().extension(Connection {
+            peer: "127.0.0.1:50000".parse().unwrap(),
+            local: "127.0.0.1:8080".parse().unwrap(),
+            tls,
+        });
+        for cookie in cookies {
+            builder = builder.header(COOKIE, *cookie);
+        }
+        builder.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn the_ports_own_session_comes_first_and_other_ports_not_at_all() {
+        let request = request(&["session=general; a=b; session_8080=own", "session_8081=x"], true);
+        assert_eq!(sessions(&request), ["own", "general"]);
+    }
+
+    #[test]
+    fn our_cookies_stay_with_us_and_airflows_is_passed_on() {
+        let mut headers = request(
+            &["session=s; airflow_session=keep; session_8080=s", "theme=dark; session_id=keep"],
+            true,
+        )
+        .headers()
+        .clone();
+        remove(&mut headers);
+        let cookies: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["airflow_session=keep; theme=dark; session_id=keep"]);
+        let mut only_ours = request(&["session=s"], true).headers().clone();
+        remove(&mut only_ours);
+        assert!(!only_ours.contains_key(COOKIE));
+    }
+
+    #[test]
+    fn a_session_cookie_is_secure_over_tls_alone() {
+        let over_tls = set(&request(&[], true), "t");
+        assert_eq!(over_tls[0], "session=t; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure");
+        assert_eq!(
+            set(&request(&[], false), "t")[1],
+            "session_8080=t; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax"
+        );
+        assert!(set(&request(&[], true), "")[0].to_str().unwrap().contains("Max-Age=0"));
+    }
+}

@@ -1,0 +1,77 @@
+//! The project's own environment: its bucket, its files, its description.
+
+use crate::config::{Config, EnvironmentSettings};
+use crate::daemon::{Rooms, StartError};
+use crate::environment::{Environments, Logging, ModuleLogging, Pinned, Spec};
+use crate::id::{EnvironmentName, ObjectKey, VersionId};
+use crate::mirror::{self, Artefacts, Mirror};
+
+/// Something that a person at the terminal wants to read.
+#[derive(Debug)]
+pub enum Note {
+    Mirror(mirror::Note),
+    /// The environment's DAGs are in place and followed from now on.
+    Delivering(EnvironmentName),
+}
+
+/// Mirrors the project's files, then creates the environment or launches it again with what they say now.
+pub(super) async fn start(
+    config: &Config,
+    settings: &EnvironmentSettings,
+    rooms: &Rooms,
+    environments: &Environments,
+) -> Result<Mirror, StartError> {
+    rooms.objects.ensure_versioned_bucket(&settings.bucket).await.map_err(StartError::Objects)?;
+    let mirror = Mirror::new(
+        config.layout.clone(),
+        settings.bucket.clone(),
+        settings.dag_s3_path.clone(),
+        rooms.objects.clone(),
+        rooms.db.clone(),
+    );
+    let artefacts = mirror.scan().await?;
+    let spec = spec(settings, artefacts);
+    match environments.get(&settings.name) {
+        None => environments.create(spec).await?,
+        Some(known) => {
+            let changed = (known.spec != spec).then_some(spec);
+            environments.resume(&settings.name, changed).await?;
+        }
+    }
+    Ok(mirror)
+}
+
+/// What CreateEnvironment would be asked for this project.
+fn spec(settings: &EnvironmentSettings, artefacts: Artefacts) -> Spec {
+    let pinned = |artefact: Option<(ObjectKey, VersionId)>| {
+        artefact.map(|(key, version)| Pinned { path: key.to_string(), version })
+    };
+    let module = || ModuleLogging { enabled: true, level: "INFO".to_owned() };
+    Spec {
+        name: settings.name.clone(),
+        airflow_version: settings.airflow_version.clone(),
+        class: settings.environment_class.clone(),
+        min_workers: settings.min_workers,
+        max_workers: settings.max_workers,
+        schedulers: settings.schedulers,
+        min_webservers: settings.min_webservers,
+        max_webservers: settings.max_webservers,
+        bucket: settings.bucket.clone(),
+        dag_path: settings.dag_s3_path.clone(),
+        plugins: pinned(artefacts.plugins),
+        requirements: pinned(artefacts.requirements),
+        startup_script: pinned(artefacts.startup_script),
+        options: settings.airflow_configuration_options.clone(),
+        variables: settings.variables.clone(),
+        execution_role_arn: settings.execution_role_arn.clone(),
+        // A laptop has no VPC; the members are there because every reader of the answer expects them.
+        subnet_ids: vec!["subnet-00000000000000001".into(), "subnet-00000000000000002".into()],
+        security_group_ids: vec!["sg-00000000000000001".into()],
+        kms_key: None,
+        logging: Logging(std::array::from_fn(|_| module())),
+        maintenance_window: settings.weekly_maintenance_window_start.clone(),
+        access_mode: settings.webserver_access_mode.clone(),
+        endpoint_management: "SERVICE".to_owned(),
+        tags: settings.tags.clone(),
+    }
+}

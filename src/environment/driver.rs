@@ -1,0 +1,293 @@
+//! One task per environment: it owns the phase, starts the work that moves it, and never waits for that work.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::launch::{self, Launch, causes};
+use super::phase::{Effect, Fact, Fault, Life, Phase, Step};
+use super::store::{self, Record};
+use super::{Ask, BindWeb, Environment, Register, RequestError, Spec, Surroundings};
+use crate::db::Event;
+use crate::id::{self, EnvironmentName, LaunchId};
+use crate::limits::{PERSIST_RETRY_SECONDS, STOP_GRACE_SECONDS};
+use crate::runtime::{self, Report, Secrets};
+
+/// What a driver shares with the room.
+#[derive(Debug)]
+pub(super) struct Driver {
+    pub(super) around: Arc<Surroundings>,
+    pub(super) all: Register,
+    pub(super) reports: broadcast::Sender<(EnvironmentName, Report)>,
+    pub(super) stop: CancellationToken,
+    pub(super) see: watch::Sender<Option<Environment>>,
+}
+
+/// Where a driver begins.
+#[derive(Debug)]
+pub(super) enum Start {
+    Create(Box<Spec>),
+    Reopen(Box<Record>),
+}
+
+/// The end of a piece of work.
+#[derive(Debug)]
+enum End {
+    /// The web server's listener is there, and the launch that waited for it can go on.
+    Bound(LaunchId, Box<Spec>, SocketAddr),
+    Fact(Fact),
+}
+
+/// What the loop owns.
+struct State {
+    record: Record,
+    /// Whether the web server's listener was bound since windtunnel started.
+    bound: bool,
+    underway: JoinSet<End>,
+}
+
+impl Driver {
+    /// Lives as long as the environment, or until windtunnel stops. Answers `ready` once the first row is on disk.
+    pub(super) async fn run(
+        self,
+        start: Start,
+        mut asks: mpsc::Receiver<Ask>,
+        ready: oneshot::Sender<Result<(), RequestError>>,
+    ) {
+        let (mut state, effect) = self.begin(start);
+        let name = state.record.life.spec.name.clone();
+        if let Err(error) = self.persist(&state.record).await {
+            self.all.leave(&name);
+            drop(ready.send(Err(error.into())));
+            return;
+        }
+        self.publish(&state.record);
+        drop(ready.send(Ok(())));
+        self.perform(&mut state, effect);
+        let mut life = self.around.runtime.life(&name);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                Some(ask) = asks.recv() => self.answer(&mut state, ask).await,
+                Some(end) = state.underway.join_next() => {
+                    self.conclude(&mut state, end.expect("work reports failure, it does not panic")).await;
+                }
+                changed = life.changed() => if changed.is_err() {
+                    break;
+                },
+            }
+            // A fresh look after every wake-up: the loss may have been there before the launch was known to be done.
+            let lost = lost(&life.borrow_and_update());
+            if let Some(fact) = lost {
+                self.observe(&mut state, fact).await;
+            }
+            if state.record.life.phase == Phase::Deleted {
+                self.all.leave(&name);
+                self.see.send_replace(None);
+                return;
+            }
+        }
+        // Dropping a launch leaves nothing running; what runs already is stopped here.
+        state.underway.shutdown().await;
+        self.around.runtime.stop(&name, Duration::from_secs(STOP_GRACE_SECONDS)).await;
+    }
+
+    fn begin(&self, start: Start) -> (State, Option<Effect>) {
+        let (record, effect) = match start {
+            Start::Create(spec) => {
+                let (life, effect) = Life::begin(*spec, self.around.clock.now());
+                let queue = format!("airflow-celery-{}", uuid::Uuid::new_v4());
+                (Record { life, queue, secrets: new_secrets(), web: None }, effect)
+            }
+            Start::Reopen(record) => {
+                let (life, effect) = record.life.clone().reopened();
+                (Record { life, ..*record }, effect)
+            }
+        };
+        (State { record, bound: false, underway: JoinSet::new() }, effect)
+    }
+
+    async fn answer(&self, state: &mut State, ask: Ask) {
+        let Ask { request, answer } = ask;
+        let outcome = match state.record.life.request(request, self.around.clock.now()) {
+            Ok(step) => self.settle(state, step).await.map_err(RequestError::from),
+            Err(refused) => Err(RequestError::Refused {
+                name: state.record.life.spec.name.clone(),
+                verb: refused.verb,
+                status: refused.status,
+            }),
+        };
+        // Who asked may be gone; the step is taken all the same.
+        drop(answer.send(outcome));
+    }
+
+    async fn conclude(&self, state: &mut State, end: End) {
+        match end {
+            End::Bound(launch, spec, web) => {
+                state.record.web = Some(web);
+                state.bound = true;
+                self.persist_patiently(&state.record).await;
+                self.publish(&state.record);
+                self.perform(state, Some(Effect::Launch { launch, spec }));
+            }
+            End::Fact(fact) => {
+                if let Fact::LaunchFailed { fault: Fault { code, message }, .. } = &fact {
+                    let environment = state.record.life.spec.name.as_str();
+                    tracing::warn!(environment, code, message, "the launch failed");
+                }
+                self.observe(state, fact).await;
+            }
+        }
+    }
+
+    async fn observe(&self, state: &mut State, fact: Fact) {
+        let (life, effect) = state.record.life.observe(fact, self.around.clock.now());
+        if life == state.record.life && effect.is_none() {
+            return;
+        }
+        state.record.life = life;
+        self.persist_patiently(&state.record).await;
+        self.publish(&state.record);
+        self.perform(state, effect);
+    }
+
+    /// Takes a step that was asked for: on disk first, or not at all.
+    async fn settle(&self, state: &mut State, (life, effect): Step) -> rusqlite::Result<()> {
+        let next = Record { life, ..state.record.clone() };
+        if next.life != state.record.life {
+            self.persist(&next).await?;
+            state.record = next;
+            self.publish(&state.record);
+        }
+        self.perform(state, effect);
+        Ok(())
+    }
+
+    fn perform(&self, state: &mut State, effect: Option<Effect>) {
+        match effect {
+            None => {}
+            Some(Effect::Launch { launch, spec }) => match state.record.web {
+                Some(web) if state.bound => {
+                    let work = self.launch(&state.record, web, (launch, *spec));
+                    state.underway.spawn(async move { End::Fact(work.run().await) });
+                }
+                preferred => {
+                    let around = Arc::clone(&self.around);
+                    state.underway.spawn(bind(around, preferred, launch, spec));
+                }
+            },
+            Some(Effect::Remove) => {
+                let around = Arc::clone(&self.around);
+                let name = state.record.life.spec.name.clone();
+                let queue = state.record.queue.clone();
+                state
+                    .underway
+                    .spawn(async move { End::Fact(launch::remove(&around, &name, queue).await) });
+            }
+        }
+    }
+
+    fn launch(&self, record: &Record, web: SocketAddr, (id, spec): (LaunchId, Spec)) -> Launch {
+        Launch {
+            around: Arc::clone(&self.around),
+            reports: self.reports.clone(),
+            id,
+            spec,
+            queue: record.queue.clone(),
+            secrets: record.secrets.clone(),
+            web,
+        }
+    }
+
+    /// Row and event in one transaction.
+    async fn persist(&self, record: &Record) -> rusqlite::Result<()> {
+        let record = record.clone();
+        let event = Event::EnvironmentChanged {
+            environment: record.life.spec.name.clone(),
+            status: record.life.phase.status().name().to_owned(),
+        };
+        self.around
+            .db
+            .write(move |tx| {
+                if record.life.phase == Phase::Deleted {
+                    store::remove(tx, &record.life.spec.name)?;
+                } else {
+                    store::put(tx, &record)?;
+                }
+                tx.announce(event);
+                Ok(())
+            })
+            .await
+    }
+
+    /// A fact cannot be refused, so it is written as soon as the disk lets it be.
+    async fn persist_patiently(&self, record: &Record) {
+        while let Err(error) = self.persist(record).await {
+            let environment = record.life.spec.name.as_str();
+            tracing::error!(environment, %error, "cannot write the environment's state; trying again");
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(PERSIST_RETRY_SECONDS)) => {}
+            }
+        }
+    }
+
+    fn publish(&self, record: &Record) {
+        let Record { life, queue, web, .. } = record;
+        self.see.send_replace(Some(Environment {
+            spec: life.spec.clone(),
+            status: life.phase.status(),
+            created: life.created,
+            last_update: life.last_update.clone(),
+            web: *web,
+            queue: queue.clone(),
+        }));
+    }
+}
+
+fn lost(life: &runtime::Life) -> Option<Fact> {
+    match life {
+        runtime::Life::Lost { launch, why } => Some(Fact::Lost(*launch, why.clone())),
+        runtime::Life::Stopped | runtime::Life::Running(_) => None,
+    }
+}
+
+/// Has the web server's listener bound, and says where it is.
+async fn bind(
+    around: Arc<Surroundings>,
+    preferred: Option<SocketAddr>,
+    launch: LaunchId,
+    spec: Box<Spec>,
+) -> End {
+    let (answer, answered) = oneshot::channel();
+    let wish = BindWeb { environment: spec.name.clone(), preferred, answer };
+    let bound = match around.web.send(wish).await {
+        Ok(()) => {
+            answered.await.unwrap_or_else(|_| Err(std::io::Error::other("windtunnel is stopping")))
+        }
+        Err(_) => Err(std::io::Error::other("windtunnel is stopping")),
+    };
+    match bound {
+        Ok(web) => End::Bound(launch, spec, web),
+        Err(error) => {
+            let message = format!("cannot make the web server ready: {}", causes(&error));
+            let fault = Fault { code: "WEB_SERVER_NOT_READY", message };
+            End::Fact(Fact::LaunchFailed { launch, fault, still: None })
+        }
+    }
+}
+
+/// Secrets are made once per environment: a new one would break its connections, sessions or tasks.
+fn new_secrets() -> Secrets {
+    Secrets {
+        fernet_key: URL_SAFE.encode(rand::random::<[u8; 32]>()),
+        web_secret_key: id::random_text(64),
+        proxy_secret: id::random_text(48),
+    }
+}

@@ -1,0 +1,583 @@
+//! The life of an environment as a pure function: what is asked and what is seen, in; the next phase and the work to
+//! start, out.
+//!
+//! Requests may be refused; facts may not. A fact names the launch it is about, so yesterday's news cannot finish
+//! today's update. Nothing here waits, writes or asks the time.
+
+use std::collections::BTreeMap;
+
+use super::{LastUpdate, Spec, Status, UpdateStatus};
+use crate::clock::Timestamp;
+use crate::id::LaunchId;
+
+/// Where an environment is in its life, with exactly what exists there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Creating,
+    /// windtunnel ended while the environment was being created.
+    CreationInterrupted,
+    CreateFailed,
+    /// What runs is the launch `live`.
+    Available {
+        live: LaunchId,
+    },
+    /// Being launched: with another description, or (`None`) as it was.
+    Updating {
+        next: Option<Box<Spec>>,
+    },
+    /// An update failed; the description before it is being launched.
+    RollingBack,
+    /// The description before a failed update runs: the launch `live`.
+    UpdateFailed {
+        live: LaunchId,
+    },
+    /// Nothing runs: it was lost, or windtunnel was stopped (in the middle of an update to `next`).
+    Unavailable {
+        next: Option<Box<Spec>>,
+    },
+    Deleting,
+    Deleted,
+}
+
+/// All that changes about an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Life {
+    /// The description that runs, or would.
+    pub(super) spec: Spec,
+    pub(super) phase: Phase,
+    /// The newest launch. Ids are never used twice.
+    pub(super) launch: LaunchId,
+    pub(super) created: Timestamp,
+    pub(super) last_update: LastUpdate,
+}
+
+/// What somebody wants.
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    /// Be running, with this description where one is given.
+    Resume(Option<Box<Spec>>),
+    Delete,
+    /// Have these tags and no others.
+    Retag(BTreeMap<String, String>),
+}
+
+/// What has turned out to be so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fact {
+    Launched(LaunchId),
+    /// A launch failed; `still` runs, where it was meant to replace something that could be kept.
+    LaunchFailed {
+        launch: LaunchId,
+        fault: Fault,
+        still: Option<LaunchId>,
+    },
+    /// The components ran and cannot be brought back.
+    Lost(LaunchId, String),
+    /// Nothing of the environment is left.
+    Removed,
+    RemovalFailed(Fault),
+}
+
+/// A failure as `LastUpdate.Error` reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+/// Work to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    Launch { launch: LaunchId, spec: Box<Spec> },
+    Remove,
+}
+
+/// A request that makes no sense in this phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) verb: &'static str,
+    pub(super) status: Status,
+}
+
+pub(super) type Step = (Life, Option<Effect>);
+
+impl Phase {
+    /// What MWAA calls it. An interrupted creation is still a creation; what is down for another reason is
+    /// `UNAVAILABLE`.
+    pub(super) fn status(&self) -> Status {
+        match self {
+            Phase::Creating | Phase::CreationInterrupted => Status::Creating,
+            Phase::CreateFailed => Status::CreateFailed,
+            Phase::Available { .. } => Status::Available,
+            Phase::Updating { .. } => Status::Updating,
+            Phase::RollingBack => Status::RollingBack,
+            Phase::UpdateFailed { .. } => Status::UpdateFailed,
+            Phase::Unavailable { .. } => Status::Unavailable,
+            Phase::Deleting => Status::Deleting,
+            Phase::Deleted => Status::Deleted,
+        }
+    }
+}
+
+impl Life {
+    /// A new environment, and the launch that creates it.
+    pub(super) fn begin(spec: Spec, now: Timestamp) -> Step {
+        let unborn = Life {
+            spec,
+            phase: Phase::Creating,
+            launch: LaunchId(0),
+            created: now,
+            last_update: pending(now),
+        };
+        unborn.launching(Phase::Creating, now)
+    }
+
+    /// This life as a new start of windtunnel finds it: nothing runs yet. A deletion goes on by itself; everything
+    /// else waits for a request.
+    pub(super) fn reopened(mut self) -> Step {
+        self.phase = match self.phase {
+            Phase::Creating | Phase::CreationInterrupted => Phase::CreationInterrupted,
+            Phase::Available { .. } | Phase::UpdateFailed { .. } | Phase::RollingBack => {
+                Phase::Unavailable { next: None }
+            }
+            Phase::Updating { next } | Phase::Unavailable { next } => Phase::Unavailable { next },
+            Phase::CreateFailed => Phase::CreateFailed,
+            Phase::Deleting => {
+                return (Life { phase: Phase::Deleting, ..self }, Some(Effect::Remove));
+            }
+            Phase::Deleted => Phase::Deleted,
+        };
+        (self, None)
+    }
+
+    /// Answers a request: the next life and the work to start, or why not.
+    pub(super) fn request(&self, request: Request, now: Timestamp) -> Result<Step, Refused> {
+        match request {
+            Request::Resume(spec) => self.resume(spec, now),
+            Request::Delete => self.delete(now),
+            Request::Retag(tags) => self.retag(tags),
+        }
+    }
+
+    fn resume(&self, wanted: Option<Box<Spec>>, now: Timestamp) -> Result<Step, Refused> {
+        let different = |spec: Option<Box<Spec>>| spec.filter(|spec| **spec != self.spec);
+        match &self.phase {
+            Phase::CreationInterrupted | Phase::CreateFailed => {
+                let spec = wanted.map_or_else(|| self.spec.clone(), |spec| *spec);
+                Ok(Life { spec, ..self.clone() }.launching(Phase::Creating, now))
+            }
+            Phase::Unavailable { next } => {
+                let next = different(wanted.or_else(|| next.clone()));
+                Ok(self.clone().launching(Phase::Updating { next }, now))
+            }
+            Phase::Available { .. } | Phase::UpdateFailed { .. } => match different(wanted) {
+                None => Ok((self.clone(), None)),
+                next => Ok(self.clone().launching(Phase::Updating { next }, now)),
+            },
+            Phase::Creating
+            | Phase::Updating { .. }
+            | Phase::RollingBack
+            | Phase::Deleting
+            | Phase::Deleted => Err(self.refused("started")),
+        }
+    }
+
+    fn delete(&self, now: Timestamp) -> Result<Step, Refused> {
+        match &self.phase {
+            Phase::CreationInterrupted
+            | Phase::CreateFailed
+            | Phase::Available { .. }
+            | Phase::UpdateFailed { .. }
+            | Phase::Unavailable { .. } => {
+                let last_update = pending(now);
+                let life = Life { phase: Phase::Deleting, last_update, ..self.clone() };
+                Ok((life, Some(Effect::Remove)))
+            }
+            // Deleting is idempotent; a deletion that failed is tried again.
+            Phase::Deleting if self.last_update.status == UpdateStatus::Failed => {
+                let life = Life { last_update: pending(now), ..self.clone() };
+                Ok((life, Some(Effect::Remove)))
+            }
+            Phase::Deleting | Phase::Deleted => Ok((self.clone(), None)),
+            Phase::Creating | Phase::Updating { .. } | Phase::RollingBack => {
+                Err(self.refused("deleted"))
+            }
+        }
+    }
+
+    fn retag(&self, tags: BTreeMap<String, String>) -> Result<Step, Refused> {
+        let mut life = self.clone();
+        match &mut life.phase {
+            Phase::Deleting | Phase::Deleted => return Err(self.refused("tagged")),
+            Phase::Updating { next: Some(next) } | Phase::Unavailable { next: Some(next) } => {
+                next.tags.clone_from(&tags);
+            }
+            Phase::Creating
+            | Phase::CreationInterrupted
+            | Phase::CreateFailed
+            | Phase::Available { .. }
+            | Phase::Updating { next: None }
+            | Phase::RollingBack
+            | Phase::UpdateFailed { .. }
+            | Phase::Unavailable { next: None } => {}
+        }
+        life.spec.tags = tags;
+        Ok((life, None))
+    }
+
+    /// Takes a fact in. One about another launch, or that nobody waits for, changes nothing.
+    pub(super) fn observe(&self, fact: Fact, now: Timestamp) -> Step {
+        match fact {
+            Fact::Launched(launch) if launch == self.launch => (self.launched(now), None),
+            Fact::LaunchFailed { launch, fault, still } if launch == self.launch => {
+                self.launch_failed(fault, still, now)
+            }
+            Fact::Lost(launch, why) => (self.lost(launch, why, now), None),
+            Fact::Removed if self.phase == Phase::Deleting => {
+                (Life { phase: Phase::Deleted, ..self.clone() }, None)
+            }
+            Fact::RemovalFailed(fault) if self.phase == Phase::Deleting => {
+                (Life { last_update: failed(fault, now), ..self.clone() }, None)
+            }
+            Fact::Launched(_)
+            | Fact::LaunchFailed { .. }
+            | Fact::Removed
+            | Fact::RemovalFailed(_) => (self.clone(), None),
+        }
+    }
+
+    fn launched(&self, now: Timestamp) -> Life {
+        let mut life = self.clone();
+        life.phase = match life.phase {
+            Phase::Creating => {
+                life.last_update = succeeded(now);
+                Phase::Available { live: life.launch }
+            }
+            Phase::Updating { next } => {
+                life.last_update = succeeded(now);
+                if let Some(next) = next {
+                    life.spec = *next;
+                }
+                Phase::Available { live: life.launch }
+            }
+            // The environment is well; LastUpdate goes on saying why the update failed.
+            Phase::RollingBack => Phase::UpdateFailed { live: life.launch },
+            phase @ (Phase::CreationInterrupted
+            | Phase::CreateFailed
+            | Phase::Available { .. }
+            | Phase::UpdateFailed { .. }
+            | Phase::Unavailable { .. }
+            | Phase::Deleting
+            | Phase::Deleted) => phase,
+        };
+        life
+    }
+
+    fn launch_failed(&self, fault: Fault, still: Option<LaunchId>, now: Timestamp) -> Step {
+        let with = |phase, last_update| (Life { phase, last_update, ..self.clone() }, None);
+        if let (Phase::Updating { .. }, Some(live)) = (&self.phase, still) {
+            return with(Phase::UpdateFailed { live }, failed(fault, now));
+        }
+        match &self.phase {
+            Phase::Creating => with(Phase::CreateFailed, failed(fault, now)),
+            Phase::Updating { next: None } => {
+                with(Phase::Unavailable { next: None }, failed(fault, now))
+            }
+            Phase::Updating { next: Some(_) } => {
+                let (life, effect) = self.clone().launching(Phase::RollingBack, now);
+                (Life { last_update: failed(fault, now), ..life }, effect)
+            }
+            Phase::RollingBack => {
+                let first = self.last_update.error.as_ref().map_or("", |(_, message)| message);
+                let message = format!("{first} (and going back failed as well: {})", fault.message);
+                let both = Fault { code: fault.code, message };
+                with(Phase::Unavailable { next: None }, failed(both, now))
+            }
+            Phase::CreationInterrupted
+            | Phase::CreateFailed
+            | Phase::Available { .. }
+            | Phase::UpdateFailed { .. }
+            | Phase::Unavailable { .. }
+            | Phase::Deleting
+            | Phase::Deleted => (self.clone(), None),
+        }
+    }
+
+    fn lost(&self, launch: LaunchId, why: String, now: Timestamp) -> Life {
+        match &self.phase {
+            Phase::Available { live } | Phase::UpdateFailed { live } if *live == launch => {
+                let fault = Fault { code: "COMPONENTS_LOST", message: why };
+                let phase = Phase::Unavailable { next: None };
+                Life { phase, last_update: failed(fault, now), ..self.clone() }
+            }
+            // Another launch's loss is old news, and a launch that is under way tells its own end.
+            Phase::Available { .. }
+            | Phase::UpdateFailed { .. }
+            | Phase::Creating
+            | Phase::CreationInterrupted
+            | Phase::CreateFailed
+            | Phase::Updating { .. }
+            | Phase::RollingBack
+            | Phase::Unavailable { .. }
+            | Phase::Deleting
+            | Phase::Deleted => self.clone(),
+        }
+    }
+
+    /// Into `phase` with a launch of its own.
+    fn launching(mut self, phase: Phase, now: Timestamp) -> Step {
+        self.launch = LaunchId(self.launch.0 + 1);
+        self.last_update = pending(now);
+        let spec = if let Phase::Updating { next: Some(next) } = &phase {
+            next.clone()
+        } else {
+            Box::new(self.spec.clone())
+        };
+        self.phase = phase;
+        let launch = self.launch;
+        (self, Some(Effect::Launch { launch, spec }))
+    }
+
+    fn refused(&self, verb: &'static str) -> Refused {
+        Refused { verb, status: self.phase.status() }
+    }
+}
+
+fn pending(at: Timestamp) -> LastUpdate {
+    LastUpdate { status: UpdateStatus::Pending, at, error: None }
+}
+
+fn succeeded(at: Timestamp) -> LastUpdate {
+    LastUpdate { status: UpdateStatus::Success, at, error: None }
+}
+
+fn failed(fault: Fault, at: Timestamp) -> LastUpdate {
+    let error = Some((fault.code.to_owned(), fault.message));
+    LastUpdate { status: UpdateStatus::Failed, at, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::sample;
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+    fn spec(version: &str) -> Spec {
+        Spec { dag_path: version.to_owned(), ..sample::spec("dev") }
+    }
+
+    fn fault(message: &str) -> Fault {
+        Fault { code: "INCORRECT_CONFIGURATION", message: message.to_owned() }
+    }
+
+    fn launch_failed(launch: u64, message: &str) -> Fact {
+        Fact::LaunchFailed { launch: LaunchId(launch), fault: fault(message), still: None }
+    }
+
+    fn available() -> Life {
+        let (life, _) = Life::begin(spec("one"), NOW);
+        life.observe(Fact::Launched(LaunchId(1)), NOW).0
+    }
+
+    fn launch_of(effect: Option<Effect>) -> (LaunchId, String) {
+        match effect {
+            Some(Effect::Launch { launch, spec }) => (launch, spec.dag_path),
+            other => panic!("a launch was due, not {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_creation_ends_available_or_failed_with_its_reason() {
+        let (life, effect) = Life::begin(spec("one"), NOW);
+        assert_eq!(life.phase.status(), Status::Creating);
+        assert_eq!(launch_of(effect).0, LaunchId(1));
+        let (well, _) = life.observe(Fact::Launched(LaunchId(1)), NOW);
+        assert_eq!(well.phase, Phase::Available { live: LaunchId(1) });
+        assert_eq!(well.last_update, succeeded(NOW));
+        let (ill, _) = life.observe(launch_failed(1, "no pip"), NOW);
+        assert_eq!(ill.phase, Phase::CreateFailed);
+        assert_eq!(ill.last_update.error.unwrap().1, "no pip");
+    }
+
+    #[test]
+    fn an_update_that_fails_goes_back_to_what_ran_and_says_why() {
+        let update = Request::Resume(Some(Box::new(spec("two"))));
+        let (updating, effect) = available().request(update, NOW).unwrap();
+        assert_eq!(launch_of(effect), (LaunchId(2), "two".to_owned()));
+        assert_eq!(updating.spec.dag_path, "one", "until it runs, the old description holds");
+        let (back, effect) = updating.observe(launch_failed(2, "no such pin"), NOW);
+        assert_eq!(back.phase, Phase::RollingBack);
+        assert_eq!(launch_of(effect), (LaunchId(3), "one".to_owned()));
+        let (well, _) = back.observe(Fact::Launched(LaunchId(3)), NOW);
+        assert_eq!(well.phase, Phase::UpdateFailed { live: LaunchId(3) });
+        assert_eq!(well.last_update.error.as_ref().unwrap().1, "no such pin");
+        let (down, _) = back.observe(launch_failed(3, "disk full"), NOW);
+        assert_eq!(down.phase.status(), Status::Unavailable);
+        assert_eq!(
+            down.last_update.error.unwrap().1,
+            "no such pin (and going back failed as well: disk full)"
+        );
+    }
+
+    #[test]
+    fn an_update_that_fails_beside_what_runs_leaves_it_running() {
+        let update = Request::Resume(Some(Box::new(spec("two"))));
+        let (updating, _) = available().request(update, NOW).unwrap();
+        let fact = Fact::LaunchFailed {
+            launch: LaunchId(2),
+            fault: fault("no such pin"),
+            still: Some(LaunchId(1)),
+        };
+        let (kept, effect) = updating.observe(fact, NOW);
+        assert_eq!((kept.phase.clone(), effect), (Phase::UpdateFailed { live: LaunchId(1) }, None));
+        assert_eq!(kept.spec.dag_path, "one");
+        let (lost, _) = kept.observe(Fact::Lost(LaunchId(1), "killed".to_owned()), NOW);
+        assert_eq!(lost.phase.status(), Status::Unavailable);
+    }
+
+    #[test]
+    fn a_resumed_environment_takes_the_new_description_once_it_runs() {
+        let (down, effect) = available().reopened();
+        assert_eq!((down.phase.status(), effect), (Status::Unavailable, None));
+        let resume = Request::Resume(Some(Box::new(spec("two"))));
+        let (updating, effect) = down.request(resume, NOW).unwrap();
+        assert_eq!(updating.phase.status(), Status::Updating);
+        assert_eq!(launch_of(effect), (LaunchId(2), "two".to_owned()));
+        let (well, _) = updating.observe(Fact::Launched(LaunchId(2)), NOW);
+        assert_eq!(well.phase, Phase::Available { live: LaunchId(2) });
+        assert_eq!(well.spec.dag_path, "two");
+    }
+
+    #[test]
+    fn an_update_cut_short_by_a_restart_is_not_forgotten() {
+        let update = Request::Resume(Some(Box::new(spec("two"))));
+        let (updating, _) = available().request(update, NOW).unwrap();
+        let (down, _) = updating.reopened();
+        let (_, effect) = down.request(Request::Resume(None), NOW).unwrap();
+        assert_eq!(launch_of(effect).1, "two");
+    }
+
+    #[test]
+    fn an_interrupted_or_failed_creation_is_created_again_by_a_resume() {
+        let (creating, _) = Life::begin(spec("one"), NOW);
+        let (interrupted, effect) = creating.clone().reopened();
+        assert_eq!((interrupted.phase.status(), effect), (Status::Creating, None));
+        let (failed, _) = creating.observe(launch_failed(1, "no"), NOW);
+        for stopped in [interrupted, failed.reopened().0] {
+            let (again, effect) = stopped.request(Request::Resume(None), NOW).unwrap();
+            assert_eq!(again.phase, Phase::Creating);
+            assert_eq!(launch_of(effect).0, LaunchId(2));
+        }
+    }
+
+    #[test]
+    fn a_running_environment_that_is_as_wanted_is_left_alone() {
+        let same = Request::Resume(Some(Box::new(spec("one"))));
+        let (life, effect) = available().request(same, NOW).unwrap();
+        assert_eq!((life, effect), (available(), None));
+    }
+
+    #[test]
+    fn lost_components_make_it_unavailable_and_old_losses_do_not() {
+        let (old, _) = available().observe(Fact::Lost(LaunchId(0), "old".to_owned()), NOW);
+        assert_eq!(old, available());
+        let (lost, _) = available().observe(Fact::Lost(LaunchId(1), "killed".to_owned()), NOW);
+        assert_eq!(lost.phase.status(), Status::Unavailable);
+        assert_eq!(lost.last_update.error.unwrap().1, "killed");
+    }
+
+    #[test]
+    fn a_deletion_outlives_a_restart_and_is_tried_again_after_a_failure() {
+        let (deleting, effect) = available().request(Request::Delete, NOW).unwrap();
+        assert_eq!((deleting.phase.status(), effect), (Status::Deleting, Some(Effect::Remove)));
+        assert_eq!(deleting.clone().reopened().1, Some(Effect::Remove));
+        assert_eq!(deleting.request(Request::Delete, NOW).unwrap().1, None);
+        let (stuck, _) = deleting.observe(Fact::RemovalFailed(fault("busy")), NOW);
+        let (again, effect) = stuck.request(Request::Delete, NOW).unwrap();
+        assert_eq!(effect, Some(Effect::Remove));
+        assert_eq!(again.observe(Fact::Removed, NOW).0.phase, Phase::Deleted);
+    }
+
+    #[test]
+    fn what_is_under_way_is_not_deleted() {
+        let (creating, _) = Life::begin(spec("one"), NOW);
+        let refused = creating.request(Request::Delete, NOW).unwrap_err();
+        assert_eq!(refused, Refused { verb: "deleted", status: Status::Creating });
+    }
+
+    #[derive(Clone, Debug)]
+    enum Turn {
+        Ask(Request),
+        See(Fact),
+        Restart,
+    }
+
+    fn turn() -> impl Strategy<Value = Turn> {
+        let launch = (0u64..8).prop_map(LaunchId);
+        let wanted = prop_oneof![Just(None), "[ab]".prop_map(|v| Some(Box::new(spec(&v))))];
+        prop_oneof![
+            4 => wanted.prop_map(|spec| Turn::Ask(Request::Resume(spec))),
+            1 => Just(Turn::Ask(Request::Delete)),
+            1 => Just(Turn::Ask(Request::Retag(BTreeMap::new()))),
+            4 => launch.clone().prop_map(|launch| Turn::See(Fact::Launched(launch))),
+            4 => (launch.clone(), any::<bool>()).prop_map(|(launch, kept)| {
+                let still = kept.then_some(LaunchId(0));
+                Turn::See(Fact::LaunchFailed { launch, fault: fault("no"), still })
+            }),
+            2 => launch.prop_map(|l| Turn::See(Fact::Lost(l, "gone".to_owned()))),
+            1 => Just(Turn::See(Fact::Removed)),
+            1 => Just(Turn::See(Fact::RemovalFailed(fault("busy")))),
+            1 => Just(Turn::Restart),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_a_launch_is_under_way_exactly_where_the_status_says_so(
+            turns in proptest::collection::vec(turn(), 0..40)
+        ) {
+            let (mut life, effect) = Life::begin(spec("a"), NOW);
+            let mut newest = launch_of(effect).0;
+            // The launch whose end is still to come, as the driver would have it.
+            let mut under_way = Some(newest);
+            for turn in turns {
+                let (next, effect) = match turn {
+                    Turn::Ask(request) => match life.request(request, NOW) {
+                        Ok(step) => step,
+                        Err(_) => continue,
+                    },
+                    Turn::See(fact) => {
+                        if let Fact::Launched(l) | Fact::LaunchFailed { launch: l, .. } = &fact {
+                            // Only a launch that was started can end, and it ends once.
+                            if under_way != Some(*l) { continue; }
+                            under_way = None;
+                        }
+                        life.observe(fact, NOW)
+                    }
+                    Turn::Restart => {
+                        under_way = None;
+                        life.reopened()
+                    }
+                };
+                if let Some(Effect::Launch { launch, .. }) = effect {
+                    prop_assert!(launch > newest, "launch ids are never used twice");
+                    prop_assert!(under_way.is_none(), "one launch at a time");
+                    newest = launch;
+                    under_way = Some(launch);
+                }
+                life = next;
+                let moving = matches!(
+                    life.phase,
+                    Phase::Creating | Phase::Updating { .. } | Phase::RollingBack
+                );
+                prop_assert_eq!(moving, under_way.is_some(), "{:?}", life.phase);
+                let failing =
+                    matches!(life.phase, Phase::CreateFailed | Phase::UpdateFailed { .. });
+                prop_assert!(!failing || life.last_update.error.is_some());
+            }
+        }
+    }
+}

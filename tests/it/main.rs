@@ -1,0 +1,20 @@
+//! windtunnel as a client sees it: the real binary on free ports, real clients, real Airflow.
+//!
+//! Tests that need Airflow take turns ([`support::airflow_turn`]): two stacks at once only make both slow on a laptop.
+//! The first of them installs Airflow into a cache that all of them share; nothing else is shared between tests.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests start programs, read their own environment, and print the figures they measure"
+)]
+
+mod cli;
+mod crash;
+mod door;
+mod journeys;
+mod mistakes;
+mod mwaa;
+mod s3;
+mod sqs;
+mod support;
+mod users;
