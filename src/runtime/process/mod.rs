@@ -148,8 +148,8 @@ impl Processes {
         };
         let folders = Folders::make(&plan, &self.host)?;
         let version = postgres::PACKAGE.replace("==", "-");
-        let installed = place.reachable(&self.cache.join("postgres").join(version));
-        installer.postgres(&installed, plan.recipe).await?;
+        let programs = place.reachable(&self.cache.join("postgres").join(version));
+        installer.postgres(&programs, plan.recipe).await?;
         let base = installer.base(plan.recipe).await?;
         let archive = plan.plugins.clone();
         let home = plan.home.clone();
@@ -161,7 +161,7 @@ impl Processes {
         let files = postgres::Files {
             data: place.reachable(&plan.home.join("postgres")),
             place,
-            installed,
+            installed: programs,
             socket: folders.sockets.join("pg"),
             log: folders.logs.join("postgres.log"),
         };
@@ -173,7 +173,7 @@ impl Processes {
         let mut over = layers.above;
         over.insert(sweep::MARKER.to_owned(), self.state.display().to_string());
         let environments = self
-            .startup(&plan, &base.python, &Sources { under, over, logs: &folders.logs }, progress)
+            .startup(&plan, &base.python, &Sources { under, over, logs: &folders.logs, progress })
             .await?;
         let common = environments["scheduler"].clone();
         let wish = Wish {
@@ -229,14 +229,13 @@ impl Processes {
         plan: &LaunchPlan,
         python: &Path,
         sources: &Sources<'_>,
-        progress: &Progress,
     ) -> Result<BTreeMap<&'static str, Variables>, LaunchError> {
         let mut merged = sources.under.clone();
         merged.extend(sources.over.clone());
         let mut environments = BTreeMap::new();
         let began = Instant::now();
         if plan.startup_script.is_some() {
-            progress.tell(Report::Began(Stage::StartupScript));
+            sources.progress.tell(Report::Began(Stage::StartupScript));
         }
         for container in ["scheduler", "worker", "webserver"] {
             let mut variables = match &plan.startup_script {
@@ -262,7 +261,7 @@ impl Processes {
         }
         if plan.startup_script.is_some() {
             let stage = Stage::StartupScript;
-            progress.tell(Report::Done { stage, took: began.elapsed(), cached: false });
+            sources.progress.tell(Report::Done { stage, took: began.elapsed(), cached: false });
         }
         Ok(environments)
     }
@@ -343,7 +342,9 @@ impl Processes {
         keepers.keep_interpreter(started, prepared.start.clone());
         progress.tell(Report::Began(Stage::Components));
         let began = Instant::now();
-        parts.iter().for_each(|part| keepers.keep_component(part.clone()));
+        for part in parts {
+            keepers.keep_component(part.clone());
+        }
         if let Err(error) = health::wait(&shared, since).await {
             keepers.stop(Duration::from_secs(5)).await;
             return Err(error);
@@ -367,6 +368,7 @@ struct Sources<'a> {
     under: Variables,
     over: Variables,
     logs: &'a Path,
+    progress: &'a Progress,
 }
 
 struct Made {
@@ -535,13 +537,16 @@ impl Slot {
     }
 
     fn show(&self, live: Option<&Live>) {
-        let seen = live.map(|live| Seen {
-            shared: Arc::clone(&live.keepers.shared),
-            prepared: Arc::clone(&live.prepared),
+        let seen = live.map(|running| Seen {
+            shared: Arc::clone(&running.keepers.shared),
+            prepared: Arc::clone(&running.prepared),
+        });
+        let now = seen.as_ref().map_or(Life::Stopped, |seen| {
+            let launch = seen.prepared.plan.launch;
+            Life::Running(launch)
         });
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
-        let life = live.map_or(Life::Stopped, |live| Life::Running(live.prepared.plan.launch));
-        self.life.send_replace(life);
+        self.life.send_replace(now);
     }
 }
 

@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn an_archive_that_grows_past_the_limit_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let bomb = archive(&[("zeros", &[0; 3 * 1024 * 1024])]);
+        let bomb = archive(&[("zeros", &vec![0; 3 * 1024 * 1024])]);
         let error = extract(bomb, folder.path(), 1024 * 1024).unwrap_err();
         assert_eq!(error.to_string(), "it unpacks to more than 1 MiB");
     }

@@ -150,7 +150,7 @@ impl Files {
         self.installed.join(PROGRAMS).join(name)
     }
 
-    /// SQLAlchemy's URL.
+    /// The URL for `SQLAlchemy`.
     pub(super) fn url(&self) -> String {
         format!("postgresql+psycopg2://{NAME}@/{NAME}?host={}", self.socket.display())
     }
@@ -266,7 +266,7 @@ impl Files {
                 next: format!("see {}", self.log.display()),
                 detail: tail(&self.log),
             }),
-            () = tokio::time::sleep(Duration::from_secs(60)) => Err(LaunchError {
+            () = tokio::time::sleep(Duration::from_mins(1)) => Err(LaunchError {
                 what: "cannot start PostgreSQL".to_owned(),
                 why: "it did not take connections within 60 s".to_owned(),
                 next: format!("see {}", self.log.display()),

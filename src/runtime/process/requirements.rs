@@ -144,9 +144,9 @@ pub(super) fn reason(said: &str) -> String {
     let line = line.trim_start_matches("error: ").trim_start_matches("ERROR: ");
     // The last cause is the nearest to the fault: no space, connection refused.
     let marks = ["cause:", "Caused by:"];
-    let causes =
+    let mut causes =
         lines.iter().filter_map(|line| marks.iter().find_map(|mark| line.strip_prefix(mark)));
-    match causes.last() {
+    match causes.next_back() {
         Some(cause) => format!("{line}: {}", cause.trim()),
         None => line.to_owned(),
     }
