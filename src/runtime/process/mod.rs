@@ -100,6 +100,8 @@ struct Prepared {
     parts: Vec<Part>,
     /// What the web server's variables differ in: commands run beside it.
     beside: Difference,
+    /// The unpacked plugins.
+    plugins: PathBuf,
     marker: Variables,
     /// Spent on the database's files, and whether the version's template had to be made first.
     database_took: Duration,
@@ -193,12 +195,14 @@ impl Processes {
         };
         let fresh_template = self.template(&plan, &files, &source).await?;
         let database_took = began.elapsed();
-        let made = Made { folders, files, project, environments, database_took, fresh_template };
+        let made =
+            Made { folders, files, plugins, project, environments, database_took, fresh_template };
         Ok(self.prepared(plan, made))
     }
 
     fn prepared(&self, plan: LaunchPlan, made: Made) -> Prepared {
-        let Made { folders, files, project, environments, database_took, fresh_template } = made;
+        let Made { folders, files, plugins, project, environments, database_took, fresh_template } =
+            made;
         let common = &environments["scheduler"];
         let parts = plan.recipe.components.iter().map(|component| Part {
             component: *component,
@@ -220,7 +224,17 @@ impl Processes {
         let beside = difference(common, &environments["webserver"]);
         let marker =
             Variables::from([(sweep::MARKER.to_owned(), self.state.display().to_string())]);
-        Prepared { plan, start, files, parts, beside, marker, database_took, fresh_template }
+        Prepared {
+            plan,
+            start,
+            files,
+            parts,
+            beside,
+            plugins,
+            marker,
+            database_took,
+            fresh_template,
+        }
     }
 
     /// The variables of each kind of container, after the startup script where there is one.
@@ -374,6 +388,7 @@ struct Sources<'a> {
 struct Made {
     folders: Folders,
     files: postgres::Files,
+    plugins: PathBuf,
     project: install::Interpreter,
     environments: BTreeMap<&'static str, Variables>,
     database_took: Duration,
@@ -572,7 +587,10 @@ impl Runtime for Processes {
         }
         let started = self.start(&prepared, &slot, &progress).await;
         let (live, result) = match (started, last_good) {
-            (Ok(live), _) => (Some(live), Ok(())),
+            (Ok(live), _) => {
+                plugins::forget_others(&live.prepared.plugins);
+                (Some(live), Ok(()))
+            }
             (Err(error), None) => (None, Err(error)),
             (Err(error), Some(last_good)) => {
                 let again = self.start(&last_good, &slot, &Progress::silent()).await;
@@ -614,7 +632,7 @@ impl Runtime for Processes {
         changes: DagChanges,
     ) -> Result<Vec<Parsed>, ExecError> {
         let seen = self.running(environment)?;
-        // Airflow names files by their real path, and so must we.
+        // Named as Airflow names them: by the folder that it was given.
         let dags = &seen.prepared.plan.dags;
         let absolute = |paths: Vec<PathBuf>| -> Vec<PathBuf> {
             let files = paths.into_iter().filter(|path| is_dag_file(path));

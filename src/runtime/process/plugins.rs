@@ -36,6 +36,16 @@ pub(super) fn unpack(home: &Path, archive: Option<&Artefact>) -> Result<PathBuf,
     Ok(target)
 }
 
+/// Removes what earlier launches unpacked. `kept` is in use.
+pub(super) fn forget_others(kept: &Path) {
+    let entries = kept.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+    for entry in entries.into_iter().flatten().flatten().filter(|entry| entry.path() != kept) {
+        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            tracing::warn!(%error, folder = %entry.path().display(), "old plugins stay");
+        }
+    }
+}
+
 const SPACE: &str = "free some disk space and check the folder's permissions";
 
 fn prepare(folder: &Path) -> io::Result<()> {
