@@ -1,7 +1,7 @@
 //! Small JSON files with secrets in them: written whole, and readable by their owner alone.
 
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use serde::Serialize;
@@ -23,7 +23,8 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Config
 pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), ConfigError> {
     let replace = || -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
+        // Open to be walked through (the database server may have another user), not to be listed.
+        std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder)?;
         let temporary = path.with_extension(format!("{}.new", std::process::id()));
         let mut file = std::fs::OpenOptions::new()
             .create(true)

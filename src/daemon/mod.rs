@@ -48,6 +48,7 @@ pub struct Running {
     pub ending: CancellationToken,
     /// What the mirror and the deliveries have to say to a person.
     pub notes: mpsc::UnboundedReceiver<Note>,
+    queues: Queues,
     tasks: Tasks,
     instance: PathBuf,
 }
@@ -126,8 +127,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     house.serve_environments(listeners.web, wishes);
     let instance = instance.write(&house.config.state)?;
     let started = house.start_project().await;
-    let House { environments, tasks, .. } = house;
-    let running = Running { addresses, environments, ending, notes, tasks, instance };
+    let House { environments, tasks, rooms: Rooms { queues, .. }, .. } = house;
+    let running = Running { addresses, environments, ending, notes, queues, tasks, instance };
     if let Err(error) = started {
         running.stop().await;
         return Err(error);
@@ -153,7 +154,13 @@ impl House {
         identities.push(role);
         let Rooms { objects, queues, tokens, .. } = self.rooms.clone();
         let endpoint = Aws {
-            s3: S3::new(objects.clone(), (account.clone(), region.clone()), &identities, *auth),
+            s3: S3::new(
+                objects.clone(),
+                account.clone(),
+                region.clone(),
+                identities.clone(),
+                *auth,
+            ),
             sqs: Sqs::new(queues, account.clone(), region.clone()),
             mwaa: Mwaa::new(
                 self.environments.clone(),
@@ -246,6 +253,8 @@ impl Running {
     pub async fn stop(mut self) {
         self.tasks.outer.cancel();
         self.environments.shutdown().await;
+        // Airflow is gone; whoever else waits for a message has nothing to wait for.
+        self.queues.close();
         self.tasks.aws.cancel();
         while self.tasks.running.join_next().await.is_some() {}
         instance::remove(&self.instance);
@@ -275,7 +284,8 @@ impl Rooms {
         let db = Db::open(&path, config.durability, &schemas, clock.clone())?;
         let objects = Objects::open(&config.state.join("objects"), db.clone(), clock.clone())
             .await
-            .map_err(StartError::Objects)?;
+            .map_err(StartError::Objects)?
+            .with_durability(config.durability);
         let queues = Queues::open(db.clone(), clock.clone()).await.map_err(StartError::Queues)?;
         let tokens = Tokens::open(&config.state, clock.clone()).map_err(|source| {
             StartError::File { verb: "open the token key in", path: config.state.clone(), source }

@@ -352,10 +352,12 @@ impl Follow {
             version,
             dag_ids: outcome.dag_ids.clone(),
             took_ms,
-            error: outcome
-                .error
-                .as_ref()
-                .map(|error| format!("{}:{}: {}", error.file.display(), error.line, error.message)),
+            error: outcome.error.as_ref().map(|error| {
+                // A file of the dags directory is named as in the project and the bucket; joining an absolute path
+                // leaves it as it is.
+                let file = Path::new(&self.delivery.dag_path).join(&error.file);
+                format!("{}:{}: {}", file.display(), error.line, error.message)
+            }),
         })
     }
 

@@ -214,7 +214,7 @@ async fn an_upload_is_read_by_airflow_at_once_and_a_deletion_too() {
         assert_eq!(follower.parsed("dags/a.py").await, Ok(vec!["two".to_owned()]));
         follower.room.put("dags/a.py", "import x\nbroken").await;
         let error = follower.parsed("dags/a.py").await.unwrap_err();
-        assert_eq!(error, "a.py:2: NameError: broken");
+        assert_eq!(error, "dags/a.py:2: NameError: broken");
         let outcomes = outcomes(&follower.room.db, &environment()).await.unwrap();
         assert_eq!(outcomes[0].error.as_ref().unwrap().line, 2);
         follower.room.delete("dags/a.py").await;

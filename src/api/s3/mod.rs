@@ -123,14 +123,16 @@ impl Surroundings {
 
 impl S3 {
     /// `identities` is not empty; the first is the one that unknown keys are taken for in the lenient mode.
+    #[expect(clippy::too_many_arguments, reason = "called once, by the daemon")]
     pub fn new(
         objects: Objects,
-        (account, region): (AccountId, Region),
-        identities: &[Identity],
+        account: AccountId,
+        region: Region,
+        identities: Vec<Identity>,
         auth: Auth,
     ) -> S3 {
+        let secrets = Secrets::of(&identities);
         let surroundings = Surroundings { objects, account, region, identities: identities.into() };
-        let secrets = Secrets::of(identities);
         let operations = Operations { surroundings };
         let mut parsing = S3ServiceBuilder::new(operations.clone());
         parsing.set_validation(AnyName);

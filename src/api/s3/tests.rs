@@ -39,7 +39,7 @@ async fn place_with(auth: Auth) -> Place {
     let objects = Objects::open(&folder.path().join("objects"), db, clock).await.unwrap();
     let account = AccountId::parse("123456789012").unwrap();
     let region = Region::parse("eu-west-1").unwrap();
-    Place { _folder: folder, s3: S3::new(objects, (account, region), &[identity()], auth) }
+    Place { _folder: folder, s3: S3::new(objects, account, region, vec![identity()], auth) }
 }
 
 async fn place() -> Place {

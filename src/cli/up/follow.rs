@@ -183,8 +183,8 @@ impl Follow {
     }
 
     fn warn(&self, now: &Environment, next: &str) {
-        let warning = reason(now, "the environment is in trouble").next(next);
-        let text = warning.to_string().replacen("error:", "warning:", 1);
+        let warning = reason(now, "the environment is in trouble");
+        let text = warning.to_string().replacen("error:", "warning:", 1) + "\n       " + next;
         self.progress.say(&text, Some(json!({ "warning": warning.json()["error"] })));
     }
 
