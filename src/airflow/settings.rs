@@ -1,7 +1,7 @@
 //! The settings of an environment: what Airflow is told, in which order of precedence, and why.
 //!
 //! MWAA's order (facts: the images' entrypoint), lowest first: the container's own environment, opinionated
-//! options, opinionated variables, what the startup script exports, AirflowConfigurationOptions, protected
+//! options, opinionated variables, what the startup script exports, `AirflowConfigurationOptions`, protected
 //! variables, essential options, essential variables. Here [`Layers`] holds all but the startup script's, which is
 //! known only once that script has run. The project's `.env` stands just below the startup script.
 //!
@@ -21,7 +21,7 @@ pub struct Wiring<'a> {
     pub recipe: &'a Recipe,
     /// `mw1.small`, …
     pub class: &'a str,
-    /// AIRFLOW_HOME.
+    /// `AIRFLOW_HOME`.
     pub home: &'a Path,
     pub dags: &'a Path,
     pub plugins: &'a Path,
@@ -30,7 +30,7 @@ pub struct Wiring<'a> {
     pub task_logs: &'a Path,
     /// Where our Python files lie.
     pub code: &'a Path,
-    /// SQLAlchemy's URL of the metadata database.
+    /// The `SQLAlchemy` URL of the metadata database.
     pub database_url: &'a str,
     /// Host and port of the SQS endpoint.
     pub broker: std::net::SocketAddr,
@@ -40,7 +40,7 @@ pub struct Wiring<'a> {
     pub fernet_key: &'a str,
     pub web_secret_key: &'a str,
     pub proxy_secret: &'a str,
-    /// AirflowConfigurationOptions, `section.key`.
+    /// `AirflowConfigurationOptions`, `section.key`.
     pub options: &'a BTreeMap<String, String>,
     /// The AWS endpoint, for DAG code.
     pub endpoint_url: &'a str,
@@ -251,7 +251,7 @@ fn essential_2(above: &mut Variables, wiring: &Wiring<'_>) {
 mod tests {
     use super::*;
 
-    fn wired<'a>(options: &'a BTreeMap<String, String>) -> Wiring<'a> {
+    fn wired(options: &BTreeMap<String, String>) -> Wiring<'_> {
         Wiring {
             recipe: crate::airflow::recipe("2.10.3").expect("the recipe is there"),
             class: "mw1.medium",
