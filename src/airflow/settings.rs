@@ -129,7 +129,7 @@ fn opinionated(below: &mut Variables) {
     set(
         below,
         &[
-            // MWAA: True. A new interpreter costs about 4 s a task; a project can ask for MWAA's value.
+            // Divergence(task-interpreter): MWAA's True costs about 4 s a task; a project can ask for it.
             ("AIRFLOW__CORE__EXECUTE_TASKS_NEW_PYTHON_INTERPRETER", "False"),
             ("AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES", "proxy,proxies"),
             ("AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION", "False"),
@@ -235,7 +235,7 @@ fn essential_2(above: &mut Variables, wiring: &Wiring<'_>) {
         &[
             ("AIRFLOW__WEBSERVER__CONFIG_FILE", &config_file),
             ("AIRFLOW__WEBSERVER__SECRET_KEY", wiring.web_secret_key),
-            // MWAA: True. Its web server has no plain http door; ours has both on one port.
+            // Divergence(cookie-secure): MWAA's web server has no plain http door; ours has both on one port.
             ("AIRFLOW__WEBSERVER__COOKIE_SECURE", "False"),
             ("AIRFLOW__WEBSERVER__ENABLE_PROXY_FIX", "True"),
             ("AIRFLOW__FAB__UPDATE_FAB_PERMS", permissions),
