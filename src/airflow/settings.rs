@@ -182,6 +182,9 @@ fn protected(above: &mut Variables, wiring: &Wiring<'_>) {
             ("CUSTOMER_ACCOUNT_ID", wiring.account),
             ("PYTHONPATH", &path(wiring.code)),
             ("PYTHONUNBUFFERED", "1"),
+            // Seconds until the worker ends a process that it has no more work for. Celery's 30 keep some 50 MB each
+            // that long; a new one is forked in milliseconds.
+            ("AUTOSCALE_KEEPALIVE", "5"),
             // How code in the environment reaches our endpoint instead of AWS: on MWAA, the role does that.
             ("AWS_ENDPOINT_URL", wiring.endpoint_url),
             ("AWS_DISABLE_HOST_PREFIX_INJECTION", "true"),
