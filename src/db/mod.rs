@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -214,15 +214,13 @@ fn migrate(connection: &mut Connection, schema: &Schema) -> rusqlite::Result<()>
     tx.execute_batch(
         "CREATE TABLE IF NOT EXISTS schema_steps (room TEXT PRIMARY KEY, steps INTEGER NOT NULL)",
     )?;
-    let done: i64 = tx
+    let done: Option<i64> = tx
         .query_row("SELECT steps FROM schema_steps WHERE room = ?1", [schema.room], |row| {
             row.get(0)
         })
-        .or_else(|error| match error {
-            rusqlite::Error::QueryReturnedNoRows => Ok(0),
-            other => Err(other),
-        })?;
-    for step in schema.steps.iter().skip(usize::try_from(done).unwrap_or(0)) {
+        .optional()?;
+    let done = done.map_or(0, |steps| usize::try_from(steps).unwrap_or(0));
+    for step in schema.steps.iter().skip(done) {
         tx.execute_batch(step)?;
     }
     tx.execute(
