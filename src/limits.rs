@@ -75,10 +75,10 @@ pub const LOGIN_BODY_MAX_BYTES: usize = 16 * 1024;
 /// Environments in a page of ListEnvironments, and the default (MWAA API reference).
 pub const ENVIRONMENTS_PAGE_MAX: u32 = 25;
 
-/// The longest `LastUpdate.Error.ErrorMessage` (MWAA API reference, UpdateError).
+/// The longest `LastUpdate.Error.ErrorMessage` (MWAA API reference, `UpdateError`).
 pub const ERROR_MESSAGE_MAX_CHARACTERS: usize = 1_024;
 
-/// The longest Airflow user name; MWAA hashes longer ones (MWAA API reference, AirflowIdentity).
+/// The longest Airflow user name; MWAA hashes longer ones (MWAA API reference, `AirflowIdentity`).
 pub const AIRFLOW_IDENTITY_MAX_CHARACTERS: usize = 64;
 /// Requests to the console's API are a command line, at most.
 pub const CONSOLE_BODY_MAX_BYTES: usize = 1024 * 1024;
