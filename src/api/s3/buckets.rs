@@ -72,16 +72,33 @@ pub(super) async fn list(
     }))
 }
 
+/// Names that S3 keeps for itself, and labels that no host name can have.
+fn is_reserved(name: &str) -> bool {
+    name.starts_with("sthree-")
+        || ["-s3alias", "--ol-s3", "--x-s3", ".mrap"].iter().any(|end| name.ends_with(end))
+        || name.contains(".-")
+        || name.contains("-.")
+}
+
 pub(super) async fn create(
     surroundings: &Surroundings,
     given: Given,
     input: CreateBucketInput,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let name = BucketName::parse(input.bucket)
-        .map_err(|_| s3_error!(InvalidBucketName, "The specified bucket is not valid."))?;
+        .ok()
+        .filter(|name| !is_reserved(name.as_str()))
+        .ok_or_else(|| s3_error!(InvalidBucketName, "The specified bucket is not valid."))?;
     let constraint = input.create_bucket_configuration.and_then(|asked| asked.location_constraint);
     let region = match constraint.as_ref().map(BucketLocationConstraint::as_str) {
         None | Some("") => surroundings.region.clone(),
+        // AWS: that region is named by naming none.
+        Some(CLASSIC_REGION) => {
+            return Err(s3_error!(
+                InvalidLocationConstraint,
+                "The specified location-constraint is not valid"
+            ));
+        }
         // AWS: the oldest name of eu-west-1.
         Some("EU") => Region::parse("eu-west-1").expect("eu-west-1 is a region"),
         Some(region) => Region::parse(region).map_err(|_| {

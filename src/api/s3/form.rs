@@ -541,10 +541,12 @@ fn read_condition(condition: &Value, into: &mut Vec<Condition>) -> S3Result<()> 
         Value::Array(three) => {
             let [kind, first, second] = three.as_slice() else { return Err(invalid()) };
             let field = || {
-                let name = first.as_str().and_then(|name| name.strip_prefix('$'));
+                let name = first.as_str().map(|name| name.trim_start_matches('\\'));
+                let name = name.and_then(|name| name.strip_prefix('$'));
                 name.map(str::to_ascii_lowercase).ok_or_else(invalid)
             };
-            let text = || second.as_str().map(str::to_owned).ok_or_else(invalid);
+            // AWS: a dollar sign in a value is written with a backslash before it.
+            let text = || second.as_str().map(|text| text.replace("\\$", "$")).ok_or_else(invalid);
             let size = |value: &Value| {
                 let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
                 number.ok_or_else(invalid)

@@ -12,6 +12,7 @@ mod answer;
 mod buckets;
 mod chunked;
 mod cors;
+mod deletions;
 mod error;
 mod form;
 mod lifecycle;
@@ -32,7 +33,7 @@ mod target;
 mod tests;
 mod xml;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use http::{HeaderMap, StatusCode, header};
@@ -87,6 +88,10 @@ impl NameValidation for AnyName {
     }
 }
 
+/// A body that is kept back while `s3s` verifies the rest.
+#[derive(Clone)]
+struct Aside(Arc<Mutex<Option<s3s::Body>>>);
+
 /// Takes every verified request away from `s3s`, whose parsing comes too early for us.
 struct Verified(Arc<Inner>);
 
@@ -113,6 +118,11 @@ impl S3Route for Verified {
         *plain.uri_mut() = request.uri;
         *plain.headers_mut() = request.headers;
         *plain.extensions_mut() = request.extensions;
+        if let Some(Aside(body)) = plain.extensions_mut().remove::<Aside>()
+            && let Some(body) = body.lock().expect("nobody panics with a body in hand").take()
+        {
+            *plain.body_mut() = body;
+        }
         let (head, body) = inner.serve(plain, caller, trailers).await?.into_parts();
         let mut response = S3Response::with_status(body, head.status);
         response.headers = head.headers;
@@ -164,7 +174,7 @@ impl S3 {
     /// Answers one request. Never fails: what goes wrong is an answer.
     pub async fn call(&self, request: Request) -> Response {
         let id = request.extensions().get::<RequestId>().cloned();
-        let frame = answer::Frame::of(id, request.method(), request.uri());
+        let frame = answer::Frame::of(id, &request);
         let page = cors::Asked::of(request.method(), request.headers());
         let page = page.map(|page| (page, self.bucket_of(request.uri(), request.headers())));
         let request = request.map(s3s::Body::http_body_unsync);
@@ -206,7 +216,7 @@ impl S3 {
             let document = self.cors_of(&bucket).await;
             return cors::preflight(page.as_ref(), request.headers(), document.as_deref());
         }
-        let claim = signature::claim(request.method(), request.uri(), request.headers());
+        let claim = signature::claim(request.method(), request.uri(), request.headers())?;
         let surroundings = &self.inner.operations.surroundings;
         match claim {
             Claim::None => {
@@ -215,6 +225,8 @@ impl S3 {
             }
             Claim::Form => form::answer(surroundings, self.auth, request).await,
             Claim::Key(key) if surroundings.identity(&key).is_some() => {
+                signature::check_expiry(request.uri(), surroundings.objects.now())?;
+                signature::check_date(request.headers(), surroundings.objects.now())?;
                 self.verified(request).await
             }
             Claim::Key(_) if self.auth == Auth::Strict => Err(s3_error!(
@@ -232,8 +244,16 @@ impl S3 {
 
     async fn verified(
         &self,
-        request: http::Request<s3s::Body>,
+        mut request: http::Request<s3s::Body>,
     ) -> S3Result<http::Response<s3s::Body>> {
+        let headers = request.headers();
+        let unsigned =
+            headers.get("x-amz-content-sha256").is_some_and(|it| it == "UNSIGNED-PAYLOAD");
+        if unsigned && headers.contains_key(header::TRANSFER_ENCODING) {
+            // `s3s` refuses a body of unknown size that is not signed, so it does not get to see it.
+            let body = std::mem::replace(request.body_mut(), s3s::Body::empty());
+            request.extensions_mut().insert(Aside(Arc::new(Mutex::new(Some(body)))));
+        }
         self.verifying.call(request).await.map_err(|error| broken(error.into()))
     }
 }
@@ -256,6 +276,7 @@ impl Inner {
         let target = Target::of(&head.uri)?;
         request::check_owner(&head.headers, &surroundings.account)?;
         check_method(&head.method, &target, &caller)?;
+        request::check_length(&head, &target)?;
         let want = access::Want::of(&head.method, &target, &head.headers);
         let place = access::check(surroundings, &caller, &want).await?.map(Arc::new);
         let now = surroundings.objects.now();
@@ -273,7 +294,15 @@ impl Inner {
             return subresources::answer(asked).await;
         }
         if request::has_xml_body(&head.method, &target) {
-            body = s3s::Body::from(request::checked(body, &given, &target).await?);
+            let bytes = request::checked(body, &given, &target).await?;
+            if head.method == http::Method::POST && target.key.is_none() && target.has("delete") {
+                return deletions::answer(surroundings, &given, &target, &bytes).await;
+            }
+            body = s3s::Body::from(bytes);
+        }
+        let about_attributes = head.method == http::Method::GET && target.has("attributes");
+        if about_attributes {
+            objects::check_attributes(&head.headers)?;
         }
         head.extensions.insert(given);
         let request = http::Request::from_parts(head, body);
@@ -287,6 +316,9 @@ impl Inner {
             && response.headers().contains_key(header::CONTENT_RANGE)
         {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        if about_attributes && response.status() == StatusCode::OK {
+            response = objects::unquoted(response).await;
         }
         Ok(response)
     }

@@ -8,14 +8,12 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use s3s::dto::{
     Checksum as WireChecksum, ChecksumAlgorithm, ChecksumType, CopyObjectInput, CopyObjectOutput,
-    CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
-    DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, Error as FailedDeletion,
+    CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput, ETag, ETagCondition,
     GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectAttributesParts, GetObjectInput,
     GetObjectOutput, HeadObjectInput, HeadObjectOutput, MetadataDirective, ObjectAttributes,
-    ObjectIdentifier, ObjectPart, PutObjectInput, PutObjectOutput, StorageClass, StreamingBlob,
-    TaggingDirective,
+    ObjectPart, PutObjectInput, PutObjectOutput, StorageClass, StreamingBlob, TaggingDirective,
 };
-use s3s::{S3Error, S3Response, S3Result, s3_error};
+use s3s::{S3Response, S3Result, s3_error};
 
 use super::buckets::{moment, set};
 use super::operations::{bucket_name, object_key, version_id};
@@ -25,7 +23,7 @@ use super::target::Target;
 use super::{Surroundings, access, acl, answer, error, lifecycle, listing, lock, sse};
 use crate::clock::Timestamp;
 use crate::id::{ObjectKey, VersionId};
-use crate::limits::{DELETE_OBJECTS_MAX, LIST_PAGE_MAX, OBJECT_PUT_MAX_BYTES};
+use crate::limits::{LIST_PAGE_MAX, OBJECT_PUT_MAX_BYTES};
 use crate::objects::{
     Algorithm, Checksum, DeleteCondition, Deletion, Metadata, ObjectError, Objects, Piece,
     Precondition, Put, Reading, Received, Version, Versioning,
@@ -306,7 +304,7 @@ macro_rules! asked {
     };
 }
 
-fn millis(at: s3s::dto::Timestamp) -> Timestamp {
+pub(super) fn millis(at: s3s::dto::Timestamp) -> Timestamp {
     let at: time::OffsetDateTime = at.into();
     let millis = at.unix_timestamp_nanos() / 1_000_000;
     Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
@@ -332,7 +330,7 @@ async fn look(
     if let Some(id) = shown_id(surroundings, &version).await? {
         set(&mut headers, "x-amz-version-id", &id);
     }
-    match outcome(&version, &asked) {
+    match outcome(&version, &asked, surroundings.objects.now()) {
         Outcome::Go => {}
         Outcome::Failed => return Err(error::precondition()),
         Outcome::NotModified => return Err(error::not_modified(headers)),
@@ -347,8 +345,8 @@ async fn look(
         }
         (Some(number), None) => Some(part_range(surroundings, &version, number).await?),
         (None, Some(range)) if still_the_same(given.if_range.as_deref(), &version) => {
-            let range = range.check(version.size_bytes);
-            Some(range.map_err(|_| error::bad_range(version.size_bytes))?)
+            let range = range.check(version.size_bytes).ok().filter(|range| !range.is_empty());
+            Some(range.ok_or_else(|| error::bad_range(version.size_bytes))?)
         }
         (None, _) => None,
     };
@@ -445,7 +443,7 @@ fn matches(condition: &ETagCondition, version: &Version) -> bool {
 }
 
 /// RFC 9110, 13.2.2: a condition on the `ETag` overrides the one on the date.
-fn outcome(version: &Version, asked: &Asked) -> Outcome {
+fn outcome(version: &Version, asked: &Asked, now: Timestamp) -> Outcome {
     let newer_than = |at: &s3s::dto::Timestamp| {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
         seconds(version.modified) > seconds(millis(at.clone()))
@@ -460,7 +458,8 @@ fn outcome(version: &Version, asked: &Asked) -> Outcome {
     }
     let not_modified = match (&asked.if_none_match, &asked.if_modified_since) {
         (Some(condition), _) => matches(condition, version),
-        (None, Some(at)) => !newer_than(at),
+        // AWS: a moment that is still to come says nothing.
+        (None, Some(at)) => millis(at.clone()) <= now && !newer_than(at),
         (None, None) => false,
     };
     if not_modified { Outcome::NotModified } else { Outcome::Go }
@@ -539,6 +538,39 @@ fn streamed(reading: Reading) -> StreamingBlob {
         s3s::Body::http_body_unsync(StreamBody::new(frames))
     };
     StreamingBlob::from(body)
+}
+
+/// The attributes that an object has for `GetObjectAttributes`.
+const ATTRIBUTES: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
+
+/// AWS: at least one attribute is asked for, and none that there is not.
+pub(super) fn check_attributes(headers: &HeaderMap) -> S3Result<()> {
+    let given = headers.get_all("x-amz-object-attributes");
+    let names: Vec<String> = given
+        .iter()
+        .flat_map(|value| {
+            String::from_utf8_lossy(value.as_bytes())
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    if names.is_empty() || names.iter().any(|name| !ATTRIBUTES.contains(&name.as_str())) {
+        return Err(s3_error!(InvalidArgument, "Invalid attribute name specified."));
+    }
+    Ok(())
+}
+
+/// The answer of [`attributes`] as S3 writes it: the only one whose `ETag` has no quotes.
+pub(super) async fn unquoted(answer: http::Response<s3s::Body>) -> http::Response<s3s::Body> {
+    let (mut head, mut body) = answer.into_parts();
+    // A thousand parts at most, and what s3s wrote is in memory already.
+    let bytes = body.store_all_limited(crate::limits::S3_XML_MAX_BYTES).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes).replace("<ETag>&quot;", "<ETag>");
+    let text = text.replace("<ETag>\"", "<ETag>").replace("&quot;</ETag>", "</ETag>");
+    let text = text.replace("\"</ETag>", "</ETag>");
+    head.headers.remove(http::header::CONTENT_LENGTH);
+    http::Response::from_parts(head, s3s::Body::from(text))
 }
 
 pub(super) async fn attributes(
@@ -666,7 +698,7 @@ pub(super) async fn source(
         instead: Vec::new(),
     };
     given.encryption.check_source(version.metadata.encryption.as_ref())?;
-    match outcome(&version, &asked) {
+    match outcome(&version, &asked, surroundings.objects.now()) {
         Outcome::Go => Ok((version, id)),
         Outcome::Failed | Outcome::NotModified => Err(error::precondition()),
     }
@@ -799,78 +831,6 @@ pub(super) async fn delete(
     Ok(S3Response::new(DeleteObjectOutput {
         delete_marker: Some(true).filter(|_| deleted.is_marker),
         version_id: deleted.version.map(|id| id.to_string()),
-        ..Default::default()
-    }))
-}
-
-fn deletion_of(identifier: &ObjectIdentifier, bypass: bool) -> S3Result<Deletion> {
-    Ok(Deletion {
-        key: object_key(&identifier.key)?,
-        version: version_id(identifier.version_id.as_deref().filter(|id| !id.is_empty()))?,
-        condition: DeleteCondition {
-            etag: identifier.e_tag.as_ref().map(|etag| etag.value().to_owned()),
-            modified: identifier.last_modified_time.clone().map(millis),
-            size_bytes: identifier.size.map(i64::cast_unsigned),
-        },
-        bypass,
-    })
-}
-
-fn failed(identifier: &ObjectIdentifier, error: &S3Error) -> FailedDeletion {
-    FailedDeletion {
-        code: Some(error.code().as_str().to_owned()),
-        key: Some(identifier.key.clone()),
-        message: error.message().map(str::to_owned),
-        version_id: identifier.version_id.clone(),
-    }
-}
-
-pub(super) async fn delete_many(
-    surroundings: &Surroundings,
-    given: Given,
-    input: DeleteObjectsInput,
-) -> S3Result<S3Response<DeleteObjectsOutput>> {
-    let bucket = bucket_name(&input.bucket)?;
-    let identifiers = input.delete.objects;
-    if identifiers.is_empty() || identifiers.len() > DELETE_OBJECTS_MAX {
-        return Err(s3_error!(
-            MalformedXML,
-            "The XML you provided was not well-formed or did not validate against our published schema"
-        ));
-    }
-    let (mut deletions, mut asked, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-    for identifier in identifiers {
-        match deletion_of(&identifier, given.bypass) {
-            Ok(deletion) => {
-                deletions.push(deletion);
-                asked.push(identifier);
-            }
-            Err(error) => errors.push(failed(&identifier, &error)),
-        }
-    }
-    let owner = &given.caller.canonical_id;
-    let done = surroundings.objects.delete_many(&bucket, owner, deletions).await?;
-    let mut deleted = Vec::new();
-    for (identifier, done) in asked.into_iter().zip(done) {
-        match done {
-            Ok(done) => {
-                let marker = done.version.filter(|_| done.is_marker).map(|id| id.to_string());
-                deleted.push(DeletedObject {
-                    delete_marker: Some(true).filter(|_| done.is_marker),
-                    delete_marker_version_id: marker,
-                    key: Some(identifier.key),
-                    version_id: identifier.version_id,
-                });
-            }
-            Err(refused) => errors.push(failed(&identifier, &refused.into())),
-        }
-    }
-    if input.delete.quiet == Some(true) {
-        deleted.clear();
-    }
-    Ok(S3Response::new(DeleteObjectsOutput {
-        deleted: Some(deleted),
-        errors: Some(errors),
         ..Default::default()
     }))
 }

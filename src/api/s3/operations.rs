@@ -67,7 +67,6 @@ operations! {
     head_object: HeadObjectInput -> HeadObjectOutput = super::objects::head;
     copy_object: CopyObjectInput -> CopyObjectOutput = super::objects::copy;
     delete_object: DeleteObjectInput -> DeleteObjectOutput = super::objects::delete;
-    delete_objects: DeleteObjectsInput -> DeleteObjectsOutput = super::objects::delete_many;
     get_object_attributes: GetObjectAttributesInput -> GetObjectAttributesOutput
         = super::objects::attributes;
     create_multipart_upload: CreateMultipartUploadInput -> CreateMultipartUploadOutput

@@ -148,6 +148,20 @@ fn bucket_of_host(host: &str) -> Option<&str> {
     name.strip_suffix(".localhost").filter(|bucket| !bucket.is_empty() && *bucket != "s3")
 }
 
+/// AWS: an object's bytes come with their number, or in chunks.
+pub(super) fn check_length(head: &http::request::Parts, target: &Target) -> S3Result<()> {
+    let has = |name: &str| head.headers.contains_key(name);
+    let told =
+        has("content-length") || has("transfer-encoding") || has("x-amz-decoded-content-length");
+    if target.brings_bytes(&head.method) && !told && !has("x-amz-copy-source") {
+        return Err(s3_error!(
+            MissingContentLength,
+            "You must provide the Content-Length HTTP header."
+        ));
+    }
+    Ok(())
+}
+
 /// Refuses a request that expects the bucket to be another account's.
 pub(super) fn check_owner(headers: &HeaderMap, account: &AccountId) -> S3Result<()> {
     for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
@@ -191,7 +205,9 @@ pub(super) fn read(headers: &mut HeaderMap, asking: Asking) -> S3Result<Given> {
     }
     let trailing = headers.remove("x-amz-trailer").and_then(|names| {
         let names = String::from_utf8_lossy(names.as_bytes()).to_ascii_lowercase();
-        Algorithm::ALL.into_iter().find(|algorithm| names.contains(&header_of(*algorithm)))
+        Algorithm::ALL
+            .into_iter()
+            .find(|algorithm| names.split(',').any(|name| name.trim() == header_of(*algorithm)))
     });
     strip_chunked(headers);
     tolerate(headers);
