@@ -43,7 +43,7 @@ use s3s::validation::NameValidation;
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use crate::api::wire::{Request, RequestId, Response};
-use crate::config::{Auth, Identity};
+use crate::config::{Auth, Identity, ObjectOwnership};
 use crate::id::{AccountId, BucketName, Region};
 use crate::objects::Objects;
 use operations::Operations;
@@ -75,8 +75,8 @@ struct Surroundings {
     account: AccountId,
     region: Region,
     identities: Arc<[Identity]>,
-    /// Of buckets that are made without saying; `BucketOwnerEnforced` unless told otherwise.
-    ownership: settings::Ownership,
+    /// Of buckets that are made without saying.
+    ownership: ObjectOwnership,
 }
 
 /// Bucket names are checked where they matter, at `CreateBucket`: elsewhere a bad one is a bucket that does not exist.
@@ -156,10 +156,20 @@ impl S3 {
         identities: Vec<Identity>,
         auth: Auth,
     ) -> S3 {
-        let secrets = Secrets::of(&identities);
-        let ownership = settings::Ownership::Enforced;
+        let ownership = ObjectOwnership::default();
         let identities = identities.into();
-        let surroundings = Surroundings { objects, account, region, identities, ownership };
+        S3::over(Surroundings { objects, account, region, identities, ownership }, auth)
+    }
+
+    /// The same API, whose new buckets have that ownership unless they say.
+    #[must_use]
+    pub fn with_object_ownership(self, ownership: ObjectOwnership) -> S3 {
+        let surroundings = self.inner.operations.surroundings.clone();
+        S3::over(Surroundings { ownership, ..surroundings }, self.auth)
+    }
+
+    fn over(surroundings: Surroundings, auth: Auth) -> S3 {
+        let secrets = Secrets::of(&surroundings.identities);
         let operations = Operations { surroundings };
         let mut parsing = S3ServiceBuilder::new(operations.clone());
         parsing.set_validation(AnyName);
@@ -176,7 +186,7 @@ impl S3 {
         let id = request.extensions().get::<RequestId>().cloned();
         let frame = answer::Frame::of(id, &request);
         let page = cors::Asked::of(request.method(), request.headers());
-        let page = page.map(|page| (page, self.bucket_of(request.uri(), request.headers())));
+        let page = page.map(|page| (page, bucket_of(request.uri(), request.headers())));
         let request = request.map(s3s::Body::http_body_unsync);
         let answered = match self.answer(request).await {
             Ok(response) => response,
@@ -192,13 +202,6 @@ impl S3 {
         response
     }
 
-    /// The name of the bucket that a request is about; empty for none.
-    fn bucket_of(&self, uri: &http::Uri, headers: &HeaderMap) -> String {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let uri = request::path_style(uri, host.unwrap_or_default());
-        Target::of(&uri).map(|target| target.bucket).unwrap_or_default()
-    }
-
     async fn cors_of(&self, bucket: &str) -> Option<String> {
         let bucket = BucketName::parse(bucket).ok()?;
         let objects = &self.inner.operations.surroundings.objects;
@@ -211,7 +214,7 @@ impl S3 {
         request: http::Request<s3s::Body>,
     ) -> S3Result<http::Response<s3s::Body>> {
         if request.method() == http::Method::OPTIONS {
-            let bucket = self.bucket_of(request.uri(), request.headers());
+            let bucket = bucket_of(request.uri(), request.headers());
             let page = cors::Asked::of(request.method(), request.headers());
             let document = self.cors_of(&bucket).await;
             return cors::preflight(page.as_ref(), request.headers(), document.as_deref());
@@ -322,6 +325,13 @@ impl Inner {
         }
         Ok(response)
     }
+}
+
+/// The name of the bucket that a request is about; empty for none.
+fn bucket_of(uri: &http::Uri, headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let uri = request::path_style(uri, host.unwrap_or_default());
+    Target::of(&uri).map(|target| target.bucket).unwrap_or_default()
 }
 
 /// Refuses what nobody can ask of the service, or only somebody who is known.
