@@ -202,6 +202,18 @@ impl S3 {
         response
     }
 
+    /// The mode for one request. A web page from elsewhere that the bucket's CORS rules do not name gets nothing for a
+    /// signature that cannot be verified: it could upload a DAG with a form, and that is code.
+    async fn auth_for(&self, request: &http::Request<s3s::Body>) -> Auth {
+        let page = cors::Asked::of(request.method(), request.headers());
+        let Some(page) = page.filter(cors::Asked::is_from_elsewhere) else { return self.auth };
+        let document = self.cors_of(&bucket_of(request.uri(), request.headers())).await;
+        match document.and_then(|document| page.answer(&document)) {
+            Some(_) => self.auth,
+            None => Auth::Strict,
+        }
+    }
+
     async fn cors_of(&self, bucket: &str) -> Option<String> {
         let bucket = BucketName::parse(bucket).ok()?;
         let objects = &self.inner.operations.surroundings.objects;
@@ -220,19 +232,20 @@ impl S3 {
             return cors::preflight(page.as_ref(), request.headers(), document.as_deref());
         }
         let claim = signature::claim(request.method(), request.uri(), request.headers())?;
+        let auth = self.auth_for(&request).await;
         let surroundings = &self.inner.operations.surroundings;
         match claim {
             Claim::None => {
                 let (request, trailers) = chunked::decode(request)?;
                 self.inner.serve(request, access::nobody(), trailers).await
             }
-            Claim::Form => form::answer(surroundings, self.auth, request).await,
+            Claim::Form => form::answer(surroundings, auth, request).await,
             Claim::Key(key) if surroundings.identity(&key).is_some() => {
                 signature::check_expiry(request.uri(), surroundings.objects.now())?;
                 signature::check_date(request.headers(), surroundings.objects.now())?;
                 self.verified(request).await
             }
-            Claim::Key(_) if self.auth == Auth::Strict => Err(s3_error!(
+            Claim::Key(_) if auth == Auth::Strict => Err(s3_error!(
                 InvalidAccessKeyId,
                 "The AWS Access Key Id you provided does not exist in our records."
             )),

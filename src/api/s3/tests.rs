@@ -681,6 +681,11 @@ async fn web_pages_may_do_what_the_bucket_says() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.header("access-control-allow-origin"), "http://a.example.com");
     assert_eq!(place.unsigned("OPTIONS", "/things/k", &[]).await.status, StatusCode::BAD_REQUEST);
+    // Without a rule for it, a page from elsewhere needs a signature that can be verified.
+    let evil = [("origin", "https://evil.example")];
+    assert_eq!(place.send("GET", "/things/none", &evil, "").await.code(), "InvalidAccessKeyId");
+    let near = [("origin", "http://localhost:3000")];
+    assert_eq!(place.send("GET", "/things/none", &near, "").await.code(), "NoSuchKey");
     let answer = place.send("GET", "/things/none", &asks[..1], "").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(answer.header("access-control-expose-headers"), "ETag");
