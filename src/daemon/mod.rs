@@ -154,10 +154,11 @@ struct House {
 
 impl House {
     fn serve_aws(&mut self, listener: TcpListener, addresses: Addresses, role: Identity) {
-        let Config { account, region, auth, identities, .. } = &self.config;
+        let Config { account, region, auth, identities, object_ownership, .. } = &self.config;
         let mut identities = identities.clone();
         identities.push(role);
         let Rooms { objects, queues, tokens, .. } = self.rooms.clone();
+        self.tasks.running.spawn(objects.clone().run_lifecycle(self.tasks.outer.clone()));
         let endpoint = Aws {
             s3: S3::new(
                 objects.clone(),
@@ -165,7 +166,8 @@ impl House {
                 region.clone(),
                 identities.clone(),
                 *auth,
-            ),
+            )
+            .with_object_ownership(*object_ownership),
             sqs: Sqs::new(queues, account.clone(), region.clone()),
             mwaa: Mwaa::new(
                 self.environments.clone(),
@@ -180,7 +182,7 @@ impl House {
         let front = Front {
             name: "aws".to_owned(),
             tls: Some(self.tls.acceptor.clone()),
-            door: Door::new(addresses.aws),
+            door: Door::for_pages_of_others(addresses.aws),
             handler: Arc::new(move |request| {
                 let endpoint = endpoint.clone();
                 Box::pin(async move { endpoint.call(request).await })
