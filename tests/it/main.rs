@@ -14,6 +14,7 @@ mod door;
 mod journeys;
 mod mistakes;
 mod mwaa;
+mod readme;
 mod s3;
 mod sqs;
 mod support;
