@@ -13,6 +13,7 @@ mod env;
 mod exec;
 mod failure;
 mod init;
+mod open;
 mod progress;
 mod restart;
 mod status;
@@ -72,6 +73,7 @@ enum Verb {
     Env(env::Env),
     Exec(exec::Exec),
     Airflow(airflow::Airflow),
+    Open(open::Open),
     Doctor(doctor::Doctor),
     Completion(completion::Completion),
 }
@@ -127,6 +129,7 @@ async fn run(place: Place, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Env(asked) => env::run(&place, &asked).await,
         Verb::Exec(asked) => exec::run(&place, &asked).await,
         Verb::Airflow(asked) => airflow::run(&place, asked).await,
+        Verb::Open(asked) => open::run(&place, asked).await,
         Verb::Doctor(asked) => doctor::run(&place, &asked).await,
         Verb::Completion(asked) => Ok(completion::run(&asked, Arguments::command())),
     }

@@ -123,6 +123,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             environments: house.environments.clone(),
             runtime: Arc::clone(&house.rooms.runtime),
             db: house.rooms.db.clone(),
+            tokens: house.rooms.tokens.clone(),
+            identity: house.config.identities[0].clone(),
             addresses,
             token: instance.token.clone(),
             ending: ending.clone(),
