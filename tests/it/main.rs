@@ -15,6 +15,7 @@ mod journeys;
 mod mistakes;
 mod mwaa;
 mod readme;
+mod restarts;
 mod s3;
 mod sqs;
 mod support;
