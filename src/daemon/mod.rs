@@ -119,6 +119,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             environments: house.environments.clone(),
             runtime: Arc::clone(&house.rooms.runtime),
             db: house.rooms.db.clone(),
+            objects: house.rooms.objects.clone(),
             addresses,
             token: instance.token.clone(),
             ending: ending.clone(),

@@ -11,6 +11,7 @@
 mod cli;
 mod crash;
 mod door;
+mod history;
 mod journeys;
 mod mistakes;
 mod mwaa;

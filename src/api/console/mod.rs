@@ -5,6 +5,7 @@
 
 mod events;
 mod failure;
+mod history;
 mod import_errors;
 mod status;
 
@@ -26,6 +27,7 @@ use crate::db::Db;
 use crate::environment::Environments;
 use crate::id::EnvironmentName;
 use crate::limits::{CONSOLE_BODY_MAX_BYTES, CONSOLE_COMMAND_SECONDS};
+use crate::objects::Objects;
 use crate::runtime::Runtime;
 use failure::Failure;
 use import_errors::ImportErrors;
@@ -39,6 +41,7 @@ pub struct Surroundings {
     pub environments: Environments,
     pub runtime: Arc<dyn Runtime>,
     pub db: Db,
+    pub objects: Objects,
     /// Where windtunnel really listens.
     pub addresses: Addresses,
     /// What every request must bring along.
@@ -103,6 +106,11 @@ impl Console {
                 Ok(json(StatusCode::OK, &status::of(&self.around, &errors)))
             }
             (Method::GET, "/events") => Ok(events::stream(&self.around, &request)),
+            (Method::GET, "/versions") => {
+                let history = history::versions(&self.around, request.uri()).await?;
+                Ok(json(StatusCode::OK, &history))
+            }
+            (Method::GET, "/object") => history::object(&self.around, request.uri()).await,
             (Method::POST, "/shutdown") => {
                 self.around.ending.cancel();
                 Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
