@@ -75,10 +75,10 @@ pub const LOGIN_BODY_MAX_BYTES: usize = 16 * 1024;
 /// Environments in a page of ListEnvironments, and the default (MWAA API reference).
 pub const ENVIRONMENTS_PAGE_MAX: u32 = 25;
 
-/// The longest `LastUpdate.Error.ErrorMessage` (MWAA API reference, UpdateError).
+/// The longest `LastUpdate.Error.ErrorMessage` (MWAA API reference, `UpdateError`).
 pub const ERROR_MESSAGE_MAX_CHARACTERS: usize = 1_024;
 
-/// The longest Airflow user name; MWAA hashes longer ones (MWAA API reference, AirflowIdentity).
+/// The longest Airflow user name; MWAA hashes longer ones (MWAA API reference, `AirflowIdentity`).
 pub const AIRFLOW_IDENTITY_MAX_CHARACTERS: usize = 64;
 /// Requests to the console's API are a command line, at most.
 pub const CONSOLE_BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -175,3 +175,6 @@ pub const RESTARTS_BEFORE_LOST: u32 = 5;
 
 /// The last lines of a log that are shown with an error.
 pub const LOG_TAIL_BYTES: u64 = 8 * 1024;
+
+/// Fields of a form upload before its file (S3 API reference, `PostObject`: 20 KB), with room for their heads.
+pub const FORM_FIELDS_MAX_BYTES: usize = 32 * 1024;

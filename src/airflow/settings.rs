@@ -1,7 +1,7 @@
 //! The settings of an environment: what Airflow is told, in which order of precedence, and why.
 //!
 //! MWAA's order (facts: the images' entrypoint), lowest first: the container's own environment, opinionated
-//! options, opinionated variables, what the startup script exports, AirflowConfigurationOptions, protected
+//! options, opinionated variables, what the startup script exports, `AirflowConfigurationOptions`, protected
 //! variables, essential options, essential variables. Here [`Layers`] holds all but the startup script's, which is
 //! known only once that script has run. The project's `.env` stands just below the startup script.
 //!
@@ -21,7 +21,7 @@ pub struct Wiring<'a> {
     pub recipe: &'a Recipe,
     /// `mw1.small`, …
     pub class: &'a str,
-    /// AIRFLOW_HOME.
+    /// `AIRFLOW_HOME`.
     pub home: &'a Path,
     pub dags: &'a Path,
     pub plugins: &'a Path,
@@ -30,7 +30,7 @@ pub struct Wiring<'a> {
     pub task_logs: &'a Path,
     /// Where our Python files lie.
     pub code: &'a Path,
-    /// SQLAlchemy's URL of the metadata database.
+    /// The `SQLAlchemy` URL of the metadata database.
     pub database_url: &'a str,
     /// Host and port of the SQS endpoint.
     pub broker: std::net::SocketAddr,
@@ -40,7 +40,7 @@ pub struct Wiring<'a> {
     pub fernet_key: &'a str,
     pub web_secret_key: &'a str,
     pub proxy_secret: &'a str,
-    /// AirflowConfigurationOptions, `section.key`.
+    /// `AirflowConfigurationOptions`, `section.key`.
     pub options: &'a BTreeMap<String, String>,
     /// The AWS endpoint, for DAG code.
     pub endpoint_url: &'a str,
@@ -129,7 +129,7 @@ fn opinionated(below: &mut Variables) {
     set(
         below,
         &[
-            // MWAA: True. A new interpreter costs about 4 s a task; a project can ask for MWAA's value.
+            // Divergence(task-interpreter): MWAA's True costs about 4 s a task; a project can ask for it.
             ("AIRFLOW__CORE__EXECUTE_TASKS_NEW_PYTHON_INTERPRETER", "False"),
             ("AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES", "proxy,proxies"),
             ("AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION", "False"),
@@ -182,6 +182,9 @@ fn protected(above: &mut Variables, wiring: &Wiring<'_>) {
             ("CUSTOMER_ACCOUNT_ID", wiring.account),
             ("PYTHONPATH", &path(wiring.code)),
             ("PYTHONUNBUFFERED", "1"),
+            // Seconds until the worker ends a process that it has no more work for. Celery's 30 keep some 50 MB each
+            // that long; a new one is forked in milliseconds.
+            ("AUTOSCALE_KEEPALIVE", "5"),
             // How code in the environment reaches our endpoint instead of AWS: on MWAA, the role does that.
             ("AWS_ENDPOINT_URL", wiring.endpoint_url),
             ("AWS_DISABLE_HOST_PREFIX_INJECTION", "true"),
@@ -235,7 +238,7 @@ fn essential_2(above: &mut Variables, wiring: &Wiring<'_>) {
         &[
             ("AIRFLOW__WEBSERVER__CONFIG_FILE", &config_file),
             ("AIRFLOW__WEBSERVER__SECRET_KEY", wiring.web_secret_key),
-            // MWAA: True. Its web server has no plain http door; ours has both on one port.
+            // Divergence(cookie-secure): MWAA's web server has no plain http door; ours has both on one port.
             ("AIRFLOW__WEBSERVER__COOKIE_SECURE", "False"),
             ("AIRFLOW__WEBSERVER__ENABLE_PROXY_FIX", "True"),
             ("AIRFLOW__FAB__UPDATE_FAB_PERMS", permissions),
@@ -251,7 +254,7 @@ fn essential_2(above: &mut Variables, wiring: &Wiring<'_>) {
 mod tests {
     use super::*;
 
-    fn wired<'a>(options: &'a BTreeMap<String, String>) -> Wiring<'a> {
+    fn wired(options: &BTreeMap<String, String>) -> Wiring<'_> {
         Wiring {
             recipe: crate::airflow::recipe("2.10.3").expect("the recipe is there"),
             class: "mw1.medium",

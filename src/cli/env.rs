@@ -6,7 +6,6 @@ use super::client::Client;
 use super::failure::Failure;
 use super::{Place, terminal};
 use crate::config::flags::Flags;
-use crate::daemon;
 
 /// Print the variables that point the AWS CLI and every AWS SDK at this project's windtunnel
 #[derive(Debug, clap::Args)]
@@ -49,22 +48,13 @@ pub(super) async fn run(place: &Place, asked: &Env) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
-/// The variables of the project's windtunnel, running or about to.
+/// The variables of the project's running windtunnel.
 pub(super) async fn variables(place: &Place) -> Result<Variables, Failure> {
     let config = place.config(&Flags::default())?;
-    let endpoint = match Client::running(&config.state).await {
-        Some((client, _)) => client.instance.aws_endpoint,
-        None if config.addresses.aws.port() != 0 => {
-            terminal::note("note: windtunnel is not running here yet; `windtunnel up` starts it");
-            format!("http://{}", config.addresses.aws)
-        }
-        // It may be starting: then its file is there before its console answers.
-        None => {
-            daemon::read_instance(&config.state)
-                .map_err(|_| super::client::not_running())?
-                .aws_endpoint
-        }
-    };
+    // Addresses that nobody answers, and certificates that may not be there yet, would only break other tools.
+    let (client, _) =
+        Client::running(&config.state).await.ok_or_else(super::client::not_running)?;
+    let endpoint = client.instance.aws_endpoint;
     let identity = config.identities.first().expect("a config names at least one identity");
     let file = |name: &str| config.state.join(name).display().to_string();
     let bundle = || file("ca-bundle.pem");

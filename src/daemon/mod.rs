@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -28,10 +28,11 @@ use crate::db::Db;
 use crate::environment::{self, Environments};
 use crate::gateway::tls::{self, Tls};
 use crate::gateway::{self, Front, aws::Aws, door::Door};
+use crate::id::EnvironmentName;
 use crate::objects::{self, Objects};
 use crate::queues::{self, Queues};
 use crate::runtime::process::{self, Processes};
-use crate::runtime::{AwsAccess, Runtime};
+use crate::runtime::{AwsAccess, Report, Runtime};
 use crate::tokens::Tokens;
 use crate::{delivery, id, mirror};
 
@@ -46,6 +47,8 @@ pub struct Running {
     pub environments: Environments,
     /// Cancelled when somebody asked for the end: `windtunnel down`, a panic.
     pub ending: CancellationToken,
+    /// What launches say, from the very first on.
+    pub reports: broadcast::Receiver<(EnvironmentName, Report)>,
     /// What the mirror and the deliveries have to say to a person.
     pub notes: mpsc::UnboundedReceiver<Note>,
     queues: Queues,
@@ -108,6 +111,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         web: bind_web,
     })
     .await?;
+    let reports = environments.reports();
     let (note, notes) = mpsc::unbounded_channel();
     let instance = Instance::new(&config.state, addresses);
     let mut house = House { config, rooms, environments, tls, note, tasks: Tasks::default() };
@@ -129,7 +133,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let instance = instance.write(&house.config.state)?;
     let started = house.start_project().await;
     let House { environments, tasks, rooms: Rooms { queues, .. }, .. } = house;
-    let running = Running { addresses, environments, ending, notes, queues, tasks, instance };
+    let running =
+        Running { addresses, environments, ending, reports, notes, queues, tasks, instance };
     if let Err(error) = started {
         running.stop().await;
         return Err(error);
@@ -234,10 +239,11 @@ impl House {
 impl Running {
     /// Returns when somebody asked for the end, or a task has panicked: true for a panic.
     pub async fn ended(&mut self) -> bool {
-        let ending = self.ending.clone();
+        let (ending, broken) = (self.ending.clone(), self.environments.broken());
         loop {
             tokio::select! {
                 () = ending.cancelled() => return false,
+                () = broken.cancelled() => return true,
                 joined = self.tasks.running.join_next() => match joined {
                     Some(Err(failure)) if failure.is_panic() => {
                         error!(%failure, "a task panicked; stopping");

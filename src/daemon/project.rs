@@ -33,10 +33,8 @@ pub(super) async fn start(
     let spec = spec(settings, artefacts);
     match environments.get(&settings.name) {
         None => environments.create(spec).await?,
-        Some(known) => {
-            let changed = (known.spec != spec).then_some(spec);
-            environments.resume(&settings.name, changed).await?;
-        }
+        // What the files say now counts, also over an update that was cut short.
+        Some(_) => environments.resume(&settings.name, Some(spec)).await?,
     }
     Ok(mirror)
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -64,6 +64,7 @@ impl Db {
         clock: Clock,
     ) -> Result<Db, OpenError> {
         let failed = |source| OpenError { path: path.to_owned(), source };
+        keep_private(path).map_err(failed)?;
         let mut connection = connect(path, durability).map_err(failed)?;
         migrate(&mut connection, &journal::SCHEMA).map_err(failed)?;
         for schema in schemas {
@@ -180,6 +181,19 @@ fn start_thread(name: &str, mut connection: Connection, jobs: Arc<Mutex<mpsc::Re
     thread::Builder::new().name(name.to_owned()).spawn(run).expect("threads can be started");
 }
 
+/// The file holds secrets of environments: it is made readable for its owner alone, and `SQLite` gives the files
+/// beside it the same mode.
+fn keep_private(path: &Path) -> rusqlite::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let made = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| {
+        rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+            Some(error.to_string()),
+        )
+    })
+}
+
 fn connect(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
@@ -200,15 +214,13 @@ fn migrate(connection: &mut Connection, schema: &Schema) -> rusqlite::Result<()>
     tx.execute_batch(
         "CREATE TABLE IF NOT EXISTS schema_steps (room TEXT PRIMARY KEY, steps INTEGER NOT NULL)",
     )?;
-    let done: i64 = tx
+    let done: Option<i64> = tx
         .query_row("SELECT steps FROM schema_steps WHERE room = ?1", [schema.room], |row| {
             row.get(0)
         })
-        .or_else(|error| match error {
-            rusqlite::Error::QueryReturnedNoRows => Ok(0),
-            other => Err(other),
-        })?;
-    for step in schema.steps.iter().skip(usize::try_from(done).unwrap_or(0)) {
+        .optional()?;
+    let done = usize::try_from(done.unwrap_or(0)).unwrap_or(0);
+    for step in schema.steps.iter().skip(done) {
         tx.execute_batch(step)?;
     }
     tx.execute(

@@ -136,6 +136,7 @@ impl Follow {
                 self.want(Scope::Everything, self.delivery.sync_interval);
             }
             self.seq = last.seq;
+            // Divergence(dag-sync): MWAA's containers look every 30 s, and Airflow every 30 s or 5 minutes after.
             let keys: BTreeSet<ObjectKey> =
                 events.into_iter().filter_map(|numbered| self.concerned(numbered.event)).collect();
             if !keys.is_empty() {

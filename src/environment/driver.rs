@@ -226,11 +226,13 @@ impl Driver {
             .await
     }
 
-    /// A fact cannot be refused, so it is written as soon as the disk lets it be.
+    /// A fact cannot be refused, so it is written as soon as the disk lets it be. It is true before that, and who
+    /// waits for it hears of it at once; should we end before there is room, the next start finds out again.
     async fn persist_patiently(&self, record: &Record) {
         while let Err(error) = self.persist(record).await {
             let environment = record.life.spec.name.as_str();
             tracing::error!(environment, %error, "cannot write the environment's state; trying again");
+            self.publish(record);
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_secs(PERSIST_RETRY_SECONDS)) => {}

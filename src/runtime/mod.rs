@@ -35,7 +35,7 @@ pub struct LaunchPlan {
     /// plugins.zip.
     pub plugins: Option<Artefact>,
     pub startup_script: Option<Artefact>,
-    /// AirflowConfigurationOptions: `section.key` to value.
+    /// `AirflowConfigurationOptions`: `section.key` to value.
     pub options: BTreeMap<String, String>,
     /// Variables of the project's `.env`.
     pub variables: BTreeMap<String, String>,

@@ -173,7 +173,16 @@ fn a_startup_script_that_fails() {
     let project = Project::small("mistake");
     let script = "#!/bin/sh\nexport FINE=1\necho the words of the script >&2\nexit 7\n";
     project.write("startup_script/startup.sh", script);
-    fails(&project, &mut project.up_command(&[]), &["startup.sh", "7", "the words of the script"]);
+    fails(
+        &project,
+        &mut project.up_command(&[]),
+        &["startup.sh:4", "exit code 7", "its output is in"],
+    );
+    let logs = project.path(".windtunnel/environments/mistake/logs");
+    let kept = walkdir::WalkDir::new(logs).into_iter().flatten().any(|entry| {
+        fs::read_to_string(entry.path()).is_ok_and(|log| log.contains("the words of the script"))
+    });
+    assert!(kept, "the script's own words can be read");
 }
 
 #[test]

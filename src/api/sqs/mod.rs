@@ -114,6 +114,7 @@ impl Sqs {
                 self.queues.delete(&queue).await?;
                 Ok(nothing)
             }
+            // Divergence(sqs-purge): AWS refuses a second purge within a minute.
             Operation::PurgeQueue { queue } => {
                 self.queues.purge(&queue).await?;
                 Ok(nothing)

@@ -1,6 +1,7 @@
 //! What a person hears while windtunnel runs: the launch, DAG files that do not import, what the mirror runs into.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -23,7 +24,7 @@ pub(super) enum End {
     Asked,
     /// A task panicked.
     Panic,
-    /// The project's environment could not be started.
+    /// The project's environment could not be started, or the project has gone.
     Failed,
 }
 
@@ -70,7 +71,7 @@ impl Follow {
             progress,
             ready,
             environment: own.and_then(|name| running.environments.watch(name)),
-            reports: running.environments.reports(),
+            reports: std::mem::replace(&mut running.reports, running.environments.reports()),
             notes: std::mem::replace(&mut running.notes, silence),
             told: false,
             failure: None,
@@ -80,7 +81,7 @@ impl Follow {
     }
 
     /// Tells what happens until there is a reason to stop.
-    pub(super) async fn run(&mut self, running: &mut Running) -> End {
+    pub(super) async fn run(&mut self, running: &mut Running, state: &Path) -> End {
         let mut events = self.client.events().await.ok();
         if let Some(environment) = &mut self.environment {
             // It may have got there before we looked.
@@ -96,7 +97,13 @@ impl Follow {
                     }
                 }
                 News::Report(report) => self.progress.report(&report),
-                News::Note(note) => self.note(&note),
+                News::Note(note) => {
+                    self.note(&note);
+                    if let Some(failure) = disappeared(&note, state) {
+                        self.failure = Some(failure);
+                        return End::Failed;
+                    }
+                }
                 News::Event(Some(event)) => self.event(&event),
                 News::Event(None) => events = None,
                 News::Ended(panicked) => return if panicked { End::Panic } else { End::Asked },
@@ -278,6 +285,17 @@ fn parted(message: &str) -> Failure {
     let (what, rest) = message.split_once(": ").unwrap_or((message, ""));
     let (why, next) = rest.rsplit_once("; ").unwrap_or((rest, settle::LOG_HINT));
     Failure::new(what).why(why).next(next)
+}
+
+/// Whether more than the DAGs has gone: without its state folder nothing can be kept, so nothing should go on.
+fn disappeared(note: &Note, state: &Path) -> Option<Failure> {
+    let folder_gone = matches!(note, Note::Mirror(mirror::Note::FolderGone(_)));
+    (folder_gone && !state.is_dir()).then(|| {
+        Failure::new("the project's folder has disappeared")
+            .why(format!("{} is not there any more; everything was stopped", state.display()))
+            .next("put the folder back; `windtunnel up` goes on from what was kept")
+            .code(NO)
+    })
 }
 
 /// What the mirror has to say to a person; nothing about what went as it should.

@@ -91,7 +91,7 @@ async fn serve(config: Config, progress: Progress) -> Result<ExitCode, Failure> 
         environment.as_ref(),
     );
     let end = tokio::select! {
-        end = follow.run(&mut running) => end,
+        end = follow.run(&mut running, &state) => end,
         () = stops.next() => follow::End::Asked,
     };
     let (mut progress, result) = follow.finish();

@@ -64,8 +64,6 @@ impl Host {
     pub(super) fn pythons(&self, version: &str) -> Vec<PathBuf> {
         let names = [format!("python{version}"), "python3".to_owned(), "python".to_owned()];
         let mut folders: Vec<PathBuf> = self.path().collect();
-        let usual = ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"];
-        folders.extend(usual.map(PathBuf::from));
         folders.extend(self.kept_pythons(version));
         let paths =
             names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));

@@ -158,39 +158,29 @@ impl Installer {
             self.done(Stage::Requirements, began, true);
             return Ok(base.clone());
         }
-        let key = self.key(base, &text, wish);
+        let key = key(base, &text, wish);
         let home = self.cache.join("projects").join(&key[..24]);
         if home.join(COMPLETE).exists() {
             self.done(Stage::Requirements, began, true);
             return Ok(interpreter(&home, std::slice::from_ref(base)));
         }
         let _lock = self.lock().await?;
-        self.install_project(recipe, base, &Project { wish, artefact, text: &text, home: &home })
+        self.install_project(recipe, &Project { wish, artefact, text: &text, home: &home, base })
             .await?;
         mark(&home)?;
         self.done(Stage::Requirements, began, false);
         Ok(interpreter(&home, std::slice::from_ref(base)))
     }
 
-    fn key(&self, base: &Interpreter, text: &requirements::Text, wish: &Wish<'_>) -> String {
-        // Wheels in plugins.zip can be what is installed, so the folder's name (its digest) counts.
-        let plugins = wish.plugins.as_os_str().as_encoded_bytes();
-        let mut parts: Vec<&[u8]> = vec![base.id.as_bytes(), text.requirements.as_bytes()];
-        if text.requirements.contains(wish.plugins.to_string_lossy().as_ref()) {
-            parts.push(plugins);
-        }
-        digest(&parts)
-    }
-
     async fn install_project(
         &self,
         recipe: &Recipe,
-        base: &Interpreter,
         project: &Project<'_>,
     ) -> Result<(), LaunchError> {
+        let base = project.base;
         let uv = self.uv(recipe).await?;
         self.venv(&uv, &base.python, project.home).await?;
-        let resolved = self.resolve(&uv, recipe, base, project).await?;
+        let resolved = self.resolve(&uv, recipe, project).await?;
         let have = Pins::parse(&self.frozen(&uv, base).await?);
         let missing = resolved.without(&have);
         let list = project.home.join("packages.txt");
@@ -215,16 +205,15 @@ impl Installer {
         &self,
         uv: &Path,
         recipe: &Recipe,
-        base: &Interpreter,
         project: &Project<'_>,
     ) -> Result<Pins, LaunchError> {
-        let folder = project.home;
+        let Project { home: folder, base, .. } = *project;
         write(&folder.join("airflow.in"), recipe.packages)?;
         write(&folder.join("project.in"), &project.text.requirements)?;
         write(&folder.join("essential.txt"), recipe.essential)?;
         let published =
             if project.text.own_constraints { None } else { self.published(recipe, base).await };
-        let choices = requirements::constraints(recipe, published.as_deref(), &project.text);
+        let choices = requirements::constraints(recipe, published.as_deref(), project.text);
         let mut last = None;
         for constraints in choices {
             write(&folder.join("constraints.txt"), &constraints)?;
@@ -242,7 +231,11 @@ impl Installer {
                     let text = text.map_err(|error| failed(&what, &error, "try again"))?;
                     return Ok(Pins::parse(&text));
                 }
-                Err(error) => last = Some(last.unwrap_or(error)),
+                Err(mut error) => {
+                    error.why =
+                        requirements::place(&error.why, project.text, &project.artefact.label);
+                    last = Some(last.unwrap_or(error));
+                }
             }
         }
         Err(last.unwrap_or_else(|| unreachable_choice(&project.artefact.label)))
@@ -385,6 +378,18 @@ struct Project<'a> {
     artefact: &'a Artefact,
     text: &'a requirements::Text,
     home: &'a Path,
+    base: &'a Interpreter,
+}
+
+/// What a project's environment is kept under.
+fn key(base: &Interpreter, text: &requirements::Text, wish: &Wish<'_>) -> String {
+    // Wheels in plugins.zip can be what is installed, so the folder's name (its digest) counts.
+    let plugins = wish.plugins.as_os_str().as_encoded_bytes();
+    let mut parts: Vec<&[u8]> = vec![base.id.as_bytes(), text.requirements.as_bytes()];
+    if text.requirements.contains(wish.plugins.to_string_lossy().as_ref()) {
+        parts.push(plugins);
+    }
+    digest(&parts)
 }
 
 fn unreachable_choice(label: &str) -> LaunchError {

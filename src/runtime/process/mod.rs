@@ -100,7 +100,12 @@ struct Prepared {
     parts: Vec<Part>,
     /// What the web server's variables differ in: commands run beside it.
     beside: Difference,
+    /// The unpacked plugins.
+    plugins: PathBuf,
     marker: Variables,
+    /// Spent on the database's files, and whether the version's template had to be made first.
+    database_took: Duration,
+    fresh_template: bool,
 }
 
 impl Processes {
@@ -145,8 +150,8 @@ impl Processes {
         };
         let folders = Folders::make(&plan, &self.host)?;
         let version = postgres::PACKAGE.replace("==", "-");
-        let installed = place.reachable(&self.cache.join("postgres").join(version));
-        installer.postgres(&installed, plan.recipe).await?;
+        let programs = place.reachable(&self.cache.join("postgres").join(version));
+        installer.postgres(&programs, plan.recipe).await?;
         let base = installer.base(plan.recipe).await?;
         let archive = plan.plugins.clone();
         let home = plan.home.clone();
@@ -158,7 +163,7 @@ impl Processes {
         let files = postgres::Files {
             data: place.reachable(&plan.home.join("postgres")),
             place,
-            installed,
+            installed: programs,
             socket: folders.sockets.join("pg"),
             log: folders.logs.join("postgres.log"),
         };
@@ -170,7 +175,7 @@ impl Processes {
         let mut over = layers.above;
         over.insert(sweep::MARKER.to_owned(), self.state.display().to_string());
         let environments = self
-            .startup(&plan, &base.python, &Sources { under, over, logs: &folders.logs }, progress)
+            .startup(&plan, &base.python, &Sources { under, over, logs: &folders.logs, progress })
             .await?;
         let common = environments["scheduler"].clone();
         let wish = Wish {
@@ -181,21 +186,23 @@ impl Processes {
         };
         let project = installer.project(plan.recipe, &base, &wish).await?;
         let environments = in_front(environments, &base, &project);
-        self.template(
-            &plan,
-            &files,
-            &Template {
-                installer: &installer,
-                base: &base,
-                environment: &environments["scheduler"],
-            },
-        )
-        .await?;
-        Ok(self.prepared(plan, Made { folders, files, project, environments }))
+        progress.tell(Report::Began(Stage::Database));
+        let began = Instant::now();
+        let source = Template {
+            installer: &installer,
+            base: &base,
+            environment: &environments["scheduler"],
+        };
+        let fresh_template = self.template(&plan, &files, &source).await?;
+        let database_took = began.elapsed();
+        let made =
+            Made { folders, files, plugins, project, environments, database_took, fresh_template };
+        Ok(self.prepared(plan, made))
     }
 
     fn prepared(&self, plan: LaunchPlan, made: Made) -> Prepared {
-        let Made { folders, files, project, environments } = made;
+        let Made { folders, files, plugins, project, environments, database_took, fresh_template } =
+            made;
         let common = &environments["scheduler"];
         let parts = plan.recipe.components.iter().map(|component| Part {
             component: *component,
@@ -217,7 +224,17 @@ impl Processes {
         let beside = difference(common, &environments["webserver"]);
         let marker =
             Variables::from([(sweep::MARKER.to_owned(), self.state.display().to_string())]);
-        Prepared { plan, start, files, parts, beside, marker }
+        Prepared {
+            plan,
+            start,
+            files,
+            parts,
+            beside,
+            plugins,
+            marker,
+            database_took,
+            fresh_template,
+        }
     }
 
     /// The variables of each kind of container, after the startup script where there is one.
@@ -226,14 +243,13 @@ impl Processes {
         plan: &LaunchPlan,
         python: &Path,
         sources: &Sources<'_>,
-        progress: &Progress,
     ) -> Result<BTreeMap<&'static str, Variables>, LaunchError> {
         let mut merged = sources.under.clone();
         merged.extend(sources.over.clone());
         let mut environments = BTreeMap::new();
         let began = Instant::now();
         if plan.startup_script.is_some() {
-            progress.tell(Report::Began(Stage::StartupScript));
+            sources.progress.tell(Report::Began(Stage::StartupScript));
         }
         for container in ["scheduler", "worker", "webserver"] {
             let mut variables = match &plan.startup_script {
@@ -259,28 +275,27 @@ impl Processes {
         }
         if plan.startup_script.is_some() {
             let stage = Stage::StartupScript;
-            progress.tell(Report::Done { stage, took: began.elapsed(), cached: false });
+            sources.progress.tell(Report::Done { stage, took: began.elapsed(), cached: false });
         }
         Ok(environments)
     }
 
-    /// Gives a new environment its database: a copy of the version's template, which is made on first use.
+    /// Gives a new environment its database: a copy of the version's template, which is made on first use. Says
+    /// whether it was made now.
     async fn template(
         &self,
         plan: &LaunchPlan,
         files: &postgres::Files,
         source: &Template<'_>,
-    ) -> Result<(), LaunchError> {
+    ) -> Result<bool, LaunchError> {
         if files.data.join("PG_VERSION").exists() {
-            return Ok(());
+            return Ok(false);
         }
         let installer = source.installer;
-        installer.progress.tell(Report::Began(Stage::Database));
-        let began = Instant::now();
         let name = format!("{}-{}", source.base.id, postgres::PACKAGE.replace("==", "-"));
         let template = files.place.reachable(&self.cache.join("templates").join(name));
-        let cached = template.join("PG_VERSION").exists();
-        if !cached {
+        let made = !template.join("PG_VERSION").exists();
+        if made {
             let _lock = installer.lock().await?;
             if !template.join("PG_VERSION").exists() {
                 make_template(plan, files, source, &template).await?;
@@ -298,9 +313,7 @@ impl Processes {
         .map_err(io::Error::other)
         .flatten();
         copied.map_err(|error| failed("cannot create the database", &error, SPACE))?;
-        let stage = Stage::Database;
-        installer.progress.tell(Report::Done { stage, took: began.elapsed(), cached });
-        Ok(())
+        Ok(made)
     }
 
     /// Starts what was prepared and returns when it is healthy.
@@ -315,13 +328,13 @@ impl Processes {
         let shared = Arc::new(Shared::new(prepared.start.socket.clone(), record, parts));
         let mut keepers = Keepers::new(Arc::clone(&shared));
         let since = self.clock.now();
-        progress.tell(Report::Began(Stage::Database));
         progress.tell(Report::Began(Stage::Interpreter));
         let began = Instant::now();
         let database = async {
             let server = files.start(marker).await?;
-            let stage = Stage::Database;
-            progress.tell(Report::Done { stage, took: began.elapsed(), cached: true });
+            let (stage, cached) = (Stage::Database, !prepared.fresh_template);
+            let took = prepared.database_took + began.elapsed();
+            progress.tell(Report::Done { stage, took, cached });
             Ok(server)
         };
         let interpreter = async {
@@ -343,7 +356,9 @@ impl Processes {
         keepers.keep_interpreter(started, prepared.start.clone());
         progress.tell(Report::Began(Stage::Components));
         let began = Instant::now();
-        parts.iter().for_each(|part| keepers.keep_component(part.clone()));
+        for part in parts {
+            keepers.keep_component(part.clone());
+        }
         if let Err(error) = health::wait(&shared, since).await {
             keepers.stop(Duration::from_secs(5)).await;
             return Err(error);
@@ -367,13 +382,17 @@ struct Sources<'a> {
     under: Variables,
     over: Variables,
     logs: &'a Path,
+    progress: &'a Progress,
 }
 
 struct Made {
     folders: Folders,
     files: postgres::Files,
+    plugins: PathBuf,
     project: install::Interpreter,
     environments: BTreeMap<&'static str, Variables>,
+    database_took: Duration,
+    fresh_template: bool,
 }
 
 const SPACE: &str = "free some disk space, or check the folder's permissions";
@@ -533,13 +552,16 @@ impl Slot {
     }
 
     fn show(&self, live: Option<&Live>) {
-        let seen = live.map(|live| Seen {
-            shared: Arc::clone(&live.keepers.shared),
-            prepared: Arc::clone(&live.prepared),
+        let seen = live.map(|running| Seen {
+            shared: Arc::clone(&running.keepers.shared),
+            prepared: Arc::clone(&running.prepared),
+        });
+        let now = seen.as_ref().map_or(Life::Stopped, |seen| {
+            let launch = seen.prepared.plan.launch;
+            Life::Running(launch)
         });
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
-        let life = live.map_or(Life::Stopped, |live| Life::Running(live.prepared.plan.launch));
-        self.life.send_replace(life);
+        self.life.send_replace(now);
     }
 }
 
@@ -549,7 +571,8 @@ impl Runtime for Processes {
         let homes = std::fs::read_dir(self.state.join("environments")).into_iter().flatten();
         let records: Vec<PathBuf> =
             homes.flatten().map(|home| home.path().join("processes")).collect();
-        sweep::sweep(&self.state, &records).await
+        sweep::sweep(&self.state, &records).await?;
+        postgres::Place::find().tidy()
     }
 
     async fn launch(&self, plan: LaunchPlan, progress: Progress) -> Result<(), LaunchError> {
@@ -564,7 +587,10 @@ impl Runtime for Processes {
         }
         let started = self.start(&prepared, &slot, &progress).await;
         let (live, result) = match (started, last_good) {
-            (Ok(live), _) => (Some(live), Ok(())),
+            (Ok(live), _) => {
+                plugins::forget_others(&live.prepared.plugins);
+                (Some(live), Ok(()))
+            }
             (Err(error), None) => (None, Err(error)),
             (Err(error), Some(last_good)) => {
                 let again = self.start(&last_good, &slot, &Progress::silent()).await;
@@ -606,7 +632,7 @@ impl Runtime for Processes {
         changes: DagChanges,
     ) -> Result<Vec<Parsed>, ExecError> {
         let seen = self.running(environment)?;
-        // Airflow names files by their real path, and so must we.
+        // Named as Airflow names them: by the folder that it was given.
         let dags = &seen.prepared.plan.dags;
         let absolute = |paths: Vec<PathBuf>| -> Vec<PathBuf> {
             let files = paths.into_iter().filter(|path| is_dag_file(path));

@@ -36,6 +36,16 @@ pub(super) fn unpack(home: &Path, archive: Option<&Artefact>) -> Result<PathBuf,
     Ok(target)
 }
 
+/// Removes what earlier launches unpacked. `kept` is in use.
+pub(super) fn forget_others(kept: &Path) {
+    let entries = kept.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+    for entry in entries.into_iter().flatten().flatten().filter(|entry| entry.path() != kept) {
+        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            tracing::warn!(%error, folder = %entry.path().display(), "old plugins stay");
+        }
+    }
+}
+
 const SPACE: &str = "free some disk space and check the folder's permissions";
 
 fn prepare(folder: &Path) -> io::Result<()> {
@@ -112,7 +122,7 @@ mod tests {
     #[test]
     fn an_archive_that_grows_past_the_limit_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let bomb = archive(&[("zeros", &[0; 3 * 1024 * 1024])]);
+        let bomb = archive(&[("zeros", &vec![0; 3 * 1024 * 1024])]);
         let error = extract(bomb, folder.path(), 1024 * 1024).unwrap_err();
         assert_eq!(error.to_string(), "it unpacks to more than 1 MiB");
     }

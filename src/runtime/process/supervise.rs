@@ -237,8 +237,8 @@ fn wish(shared: &Shared, part: &Part) -> interpreter::Component {
             // A fresh port each time: somebody may have taken the last one meanwhile.
             let address = free_address();
             *lock(&shared.web) = address;
-            let port = address.map_or(0, |address| address.port()).to_string();
-            (vec![Ipv4Addr::LOCALHOST.to_string(), port], Some(call))
+            let number = address.map_or(0, |free| free.port()).to_string();
+            (vec![Ipv4Addr::LOCALHOST.to_string(), number], Some(call))
         }
     };
     interpreter::Component { argv, call, log: part.log.clone(), env: part.env.clone() }

@@ -50,7 +50,9 @@ pub(super) async fn sweep(state: &Path, records: &[std::path::PathBuf]) -> io::R
             tracing::warn!(pid = process.pid.as_raw(), "killed a left-over");
         }
     }
-    records.iter().for_each(|file| forget(file));
+    for file in records {
+        forget(file);
+    }
     Ok(())
 }
 

@@ -776,6 +776,8 @@ def main():
     # Garbage is frozen too: collecting it would leave holes, and children would copy pages to fill them.
     gc.freeze()
     gc.enable()
+    # The same for whatever our children fork: their collectors leave the inherited pages alone.
+    os.register_at_fork(after_in_child=gc.freeze)
     READY.update(pid=os.getpid(), seconds=round(time.monotonic() - began, 3))
     zygote = Zygote(listener, recipe, options.grace)
     with ready:
