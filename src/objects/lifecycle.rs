@@ -213,7 +213,11 @@ impl Objects {
     ) -> Result<usize, ObjectError> {
         let of_upload = |error| match error {
             UploadError::Index(error) => ObjectError::Index(error),
-            _ => ObjectError::NoSuchBucket(bucket.clone()),
+            UploadError::NoSuchBucket(_)
+            | UploadError::NoSuchUpload(_)
+            | UploadError::OtherAlgorithm { .. }
+            | UploadError::Damaged { .. }
+            | UploadError::Disk(_) => ObjectError::NoSuchBucket(bucket.clone()),
         };
         let mut removed = 0;
         for upload in self.uploads(bucket).await.map_err(of_upload)? {

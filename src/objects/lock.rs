@@ -61,7 +61,7 @@ pub(super) fn holds(metadata: &Metadata, now: Timestamp, bypass: bool) -> bool {
     let retained = metadata.retention.is_some_and(|retention| {
         retention.until_ms > now.as_millis() && !(bypass && retention.mode == Mode::Governance)
     });
-    metadata.legal_hold || retained
+    metadata.legal_hold == Some(true) || retained
 }
 
 /// Whether one retention may take the place of another at `now`.

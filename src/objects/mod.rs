@@ -122,8 +122,9 @@ pub struct Metadata {
     pub encryption: Option<Encryption>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub legal_hold: bool,
+    /// `None` when nobody ever said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legal_hold: Option<bool>,
     /// Who may do what with it; `None` is that its owner may do everything and nobody else anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grants: Option<Vec<Grant>>,

@@ -202,7 +202,7 @@ impl Objects {
                     {
                         return Err(AmendError::NoLock(row.bucket.name));
                     }
-                    Amendment::LegalHold(holds) => metadata.legal_hold = holds,
+                    Amendment::LegalHold(holds) => metadata.legal_hold = Some(holds),
                     Amendment::Retention { retention, bypass } => {
                         if !may_replace(metadata.retention, retention, (now, bypass)) {
                             return Err(AmendError::Locked(version.key));

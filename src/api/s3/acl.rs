@@ -246,19 +246,17 @@ pub(super) fn write(surroundings: &Surroundings, owner: &str, grants: Option<&[G
         xml.element("AccessControlList", |xml| {
             for grant in grants.unwrap_or(&everything) {
                 xml.element("Grant", |xml| {
-                    match &grant.to {
+                    let group = match &grant.to {
                         Grantee::User(id) => {
                             xml.typed("Grantee", "CanonicalUser", |xml| person(xml, id));
+                            None
                         }
-                        Grantee::Everyone => {
-                            xml.typed("Grantee", "Group", |xml| xml.leaf("URI", EVERYONE))
-                        }
-                        Grantee::Known => {
-                            xml.typed("Grantee", "Group", |xml| xml.leaf("URI", KNOWN))
-                        }
-                        Grantee::LogDelivery => {
-                            xml.typed("Grantee", "Group", |xml| xml.leaf("URI", LOG_DELIVERY));
-                        }
+                        Grantee::Everyone => Some(EVERYONE),
+                        Grantee::Known => Some(KNOWN),
+                        Grantee::LogDelivery => Some(LOG_DELIVERY),
+                    };
+                    if let Some(uri) = group {
+                        xml.typed("Grantee", "Group", |xml| xml.leaf("URI", uri));
                     }
                     let named = PERMISSIONS.iter().find(|(there, ..)| *there == grant.permission);
                     xml.leaf("Permission", named.map_or("", |(_, name, _)| name));

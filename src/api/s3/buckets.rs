@@ -143,7 +143,7 @@ fn told(
     asked: Option<&ObjectOwnership>,
 ) -> S3Result<Vec<(&'static str, Option<String>)>> {
     let ownership = match asked {
-        None => surroundings.ownership,
+        None => Ownership::from(surroundings.ownership),
         Some(asked) => Ownership::named(asked.as_str())
             .ok_or_else(|| s3_error!(InvalidArgument, "Invalid x-amz-object-ownership header"))?,
     };

@@ -76,6 +76,18 @@ impl Asked {
         })
     }
 
+    /// The page is none of this machine.
+    pub(super) fn is_from_elsewhere(&self) -> bool {
+        let host = self.origin.split_once("://").map_or("", |(_, host)| host);
+        let host = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            Some(_) | None => host,
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let is_loopback = host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        !(is_loopback || host == "localhost" || host.ends_with(".localhost"))
+    }
+
     fn is_allowed_by(&self, rule: &Node) -> bool {
         let origin = rule.all("AllowedOrigin").any(|allowed| fits(&allowed.text, &self.origin));
         let method = rule.all("AllowedMethod").any(|allowed| allowed.text == self.method);

@@ -559,7 +559,7 @@ fn read_condition(condition: &Value, into: &mut Vec<Condition>) -> S3Result<()> 
             });
             Ok(())
         }
-        _ => Err(invalid()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(invalid()),
     }
 }
 

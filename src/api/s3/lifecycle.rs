@@ -80,13 +80,13 @@ fn midnight(text: &str) -> S3Result<i64> {
 fn filter(rule: &Node, into: &mut Rule) -> S3Result<()> {
     let Some(filter) = rule.child("Filter") else {
         let prefix = rule.text_of("Prefix").ok_or_else(malformed)?;
-        into.prefix = prefix.to_owned();
+        prefix.clone_into(&mut into.prefix);
         return Ok(());
     };
     if rule.child("Prefix").is_some() || filter.children.len() > 1 {
         return Err(malformed());
     }
-    for part in filter.child("And").unwrap_or(filter).children.iter() {
+    for part in &filter.child("And").unwrap_or(filter).children {
         let size = || part.text.trim().parse::<u64>().map(Some).map_err(|_| malformed());
         match part.name.as_str() {
             "Prefix" => into.prefix.clone_from(&part.text),

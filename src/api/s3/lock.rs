@@ -36,7 +36,7 @@ fn moment(text: &str) -> Option<Timestamp> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) retention: Option<Retention>,
-    pub(super) legal_hold: bool,
+    pub(super) legal_hold: Option<bool>,
     /// Something was said, if only that there shall be no hold.
     pub(super) any: bool,
 }
@@ -53,8 +53,9 @@ impl Asked {
         let hold = take("x-amz-object-lock-legal-hold");
         let any = mode.is_some() || until.is_some() || hold.is_some();
         let legal_hold = match hold.as_deref() {
-            None | Some("OFF") => false,
-            Some("ON") => true,
+            None => None,
+            Some("OFF") => Some(false),
+            Some("ON") => Some(true),
             Some(_) => {
                 return Err(s3_error!(
                     InvalidArgument,
@@ -105,8 +106,8 @@ pub(super) fn show(headers: &mut HeaderMap, metadata: &Metadata) {
         let until = xml_date(Timestamp::from_millis(until_ms));
         set(headers, "x-amz-object-lock-retain-until-date", &until);
     }
-    if metadata.legal_hold {
-        set(headers, "x-amz-object-lock-legal-hold", "ON");
+    if let Some(on) = metadata.legal_hold {
+        set(headers, "x-amz-object-lock-legal-hold", if on { "ON" } else { "OFF" });
     }
 }
 

@@ -45,7 +45,7 @@ use s3s::validation::NameValidation;
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use crate::api::wire::{Request, RequestId, Response};
-use crate::config::{Auth, Identity};
+use crate::config::{Auth, Identity, ObjectOwnership};
 use crate::id::{AccountId, BucketName, Region};
 use crate::objects::Objects;
 use operations::Operations;
@@ -77,8 +77,8 @@ struct Surroundings {
     account: AccountId,
     region: Region,
     identities: Arc<[Identity]>,
-    /// Of buckets that are made without saying; `BucketOwnerEnforced` unless told otherwise.
-    ownership: settings::Ownership,
+    /// Of buckets that are made without saying.
+    ownership: ObjectOwnership,
 }
 
 /// Bucket names are checked where they matter, at `CreateBucket`: elsewhere a bad one is a bucket that does not exist.
@@ -158,10 +158,20 @@ impl S3 {
         identities: Vec<Identity>,
         auth: Auth,
     ) -> S3 {
-        let secrets = Secrets::of(&identities);
-        let ownership = settings::Ownership::Enforced;
+        let ownership = ObjectOwnership::default();
         let identities = identities.into();
-        let surroundings = Surroundings { objects, account, region, identities, ownership };
+        S3::over(Surroundings { objects, account, region, identities, ownership }, auth)
+    }
+
+    /// The same API, whose new buckets have that ownership unless they say.
+    #[must_use]
+    pub fn with_object_ownership(self, ownership: ObjectOwnership) -> S3 {
+        let surroundings = self.inner.operations.surroundings.clone();
+        S3::over(Surroundings { ownership, ..surroundings }, self.auth)
+    }
+
+    fn over(surroundings: Surroundings, auth: Auth) -> S3 {
+        let secrets = Secrets::of(&surroundings.identities);
         let operations = Operations { surroundings };
         let mut parsing = S3ServiceBuilder::new(operations.clone());
         parsing.set_validation(AnyName);
@@ -178,7 +188,7 @@ impl S3 {
         let id = request.extensions().get::<RequestId>().cloned();
         let frame = answer::Frame::of(id, &request);
         let page = cors::Asked::of(request.method(), request.headers());
-        let page = page.map(|page| (page, self.bucket_of(request.uri(), request.headers())));
+        let page = page.map(|page| (page, bucket_of(request.uri(), request.headers())));
         let request = request.map(s3s::Body::http_body_unsync);
         let answered = match self.answer(request).await {
             Ok(response) => response,
@@ -194,11 +204,16 @@ impl S3 {
         response
     }
 
-    /// The name of the bucket that a request is about; empty for none.
-    fn bucket_of(&self, uri: &http::Uri, headers: &HeaderMap) -> String {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let uri = request::path_style(uri, host.unwrap_or_default());
-        Target::of(&uri).map(|target| target.bucket).unwrap_or_default()
+    /// The mode for one request. A web page from elsewhere that the bucket's CORS rules do not name gets nothing for a
+    /// signature that cannot be verified: it could upload a DAG with a form, and that is code.
+    async fn auth_for(&self, request: &http::Request<s3s::Body>) -> Auth {
+        let page = cors::Asked::of(request.method(), request.headers());
+        let Some(page) = page.filter(cors::Asked::is_from_elsewhere) else { return self.auth };
+        let document = self.cors_of(&bucket_of(request.uri(), request.headers())).await;
+        match document.and_then(|document| page.answer(&document)) {
+            Some(_) => self.auth,
+            None => Auth::Strict,
+        }
     }
 
     async fn cors_of(&self, bucket: &str) -> Option<String> {
@@ -213,25 +228,26 @@ impl S3 {
         request: http::Request<s3s::Body>,
     ) -> S3Result<http::Response<s3s::Body>> {
         if request.method() == http::Method::OPTIONS {
-            let bucket = self.bucket_of(request.uri(), request.headers());
+            let bucket = bucket_of(request.uri(), request.headers());
             let page = cors::Asked::of(request.method(), request.headers());
             let document = self.cors_of(&bucket).await;
             return cors::preflight(page.as_ref(), request.headers(), document.as_deref());
         }
         let claim = signature::claim(request.method(), request.uri(), request.headers())?;
+        let auth = self.auth_for(&request).await;
         let surroundings = &self.inner.operations.surroundings;
         match claim {
             Claim::None => {
                 let (request, trailers) = chunked::decode(request)?;
                 self.inner.serve(request, access::nobody(), trailers).await
             }
-            Claim::Form => form::answer(surroundings, self.auth, request).await,
+            Claim::Form => form::answer(surroundings, auth, request).await,
             Claim::Key(key) if surroundings.identity(&key).is_some() => {
                 signature::check_expiry(request.uri(), surroundings.objects.now())?;
                 signature::check_date(request.headers(), surroundings.objects.now())?;
                 self.verified(request).await
             }
-            Claim::Key(_) if self.auth == Auth::Strict => Err(s3_error!(
+            Claim::Key(_) if auth == Auth::Strict => Err(s3_error!(
                 InvalidAccessKeyId,
                 "The AWS Access Key Id you provided does not exist in our records."
             )),
@@ -324,6 +340,13 @@ impl Inner {
         }
         Ok(response)
     }
+}
+
+/// The name of the bucket that a request is about; empty for none.
+fn bucket_of(uri: &http::Uri, headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let uri = request::path_style(uri, host.unwrap_or_default());
+    Target::of(&uri).map(|target| target.bucket).unwrap_or_default()
 }
 
 /// Refuses what nobody can ask of the service, or only somebody who is known.

@@ -51,7 +51,7 @@ fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::String(text) => vec![text],
         Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
     }
 }
 
@@ -211,7 +211,11 @@ fn conditions_hold(statement: &Map<String, Value>, request: &Request<'_>) -> Opt
         for (key, wanted) in keys.as_object()? {
             let wanted: Vec<String> = match wanted {
                 Value::Array(all) => all.iter().map(plain).collect(),
-                one => vec![plain(one)],
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Object(_) => vec![plain(wanted)],
             };
             let (name, rest) = key.split_once('/').unwrap_or((key, ""));
             let mut key = name.to_ascii_lowercase();

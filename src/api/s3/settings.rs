@@ -10,6 +10,7 @@ use super::error::custom;
 use super::target::Target;
 use super::xml::{self, Node, Xml, malformed};
 use super::{Surroundings, cors, lifecycle};
+use crate::config::ObjectOwnership;
 use crate::id::{BucketName, random_text};
 use crate::objects::{Bucket, Settings, Versioning};
 
@@ -158,6 +159,7 @@ const BLOCKS: [&str; 4] =
 
 /// Which access for everyone a bucket shuts out, whatever its policy and its ACLs say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "S3 has these four")]
 pub(super) struct Blocks {
     pub(super) new_acls: bool,
     pub(super) acls: bool,
@@ -194,6 +196,16 @@ pub(super) enum Ownership {
     Preferred,
     /// Who put it there.
     Writer,
+}
+
+impl From<ObjectOwnership> for Ownership {
+    fn from(configured: ObjectOwnership) -> Ownership {
+        match configured {
+            ObjectOwnership::BucketOwnerEnforced => Ownership::Enforced,
+            ObjectOwnership::BucketOwnerPreferred => Ownership::Preferred,
+            ObjectOwnership::ObjectWriter => Ownership::Writer,
+        }
+    }
 }
 
 impl Ownership {
@@ -301,6 +313,7 @@ fn check_website(document: &mut Node) -> S3Result<()> {
 }
 
 /// AWS: a notification without an id gets one.
+#[expect(clippy::unnecessary_wraps, reason = "it is one of the checks")]
 fn name_notifications(document: &mut Node) -> S3Result<()> {
     for configuration in &mut document.children {
         if configuration.name != "EventBridgeConfiguration" && configuration.child("Id").is_none() {

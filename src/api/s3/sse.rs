@@ -14,11 +14,28 @@ use super::error::custom;
 use super::xml::Node;
 use crate::objects::Encryption;
 
+/// Encryption by the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Server {
+    /// With S3's own keys, as everything is that does not say.
+    Own,
+    /// With a key of the key service.
+    With(Encryption),
+}
+
+impl Server {
+    fn encryption(self) -> Option<Encryption> {
+        match self {
+            Server::Own => None,
+            Server::With(encryption) => Some(encryption),
+        }
+    }
+}
+
 /// What a request says of encryption.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asked {
-    /// It names an algorithm of the server's own: with a key of the key service, or (`None`) S3's.
-    server: Option<Option<Encryption>>,
+    server: Option<Server>,
     /// The digest of the key it brings along, in base64.
     customer: Option<String>,
     /// The same for the source of a copy.
@@ -71,14 +88,10 @@ fn customer(headers: &mut HeaderMap, prefix: &str) -> S3Result<Option<String>> {
 /// A key of the account, where a request leaves it to the server which one.
 const DEFAULT_KEY: &str = "alias/aws/s3";
 
-fn of_algorithm(
-    algorithm: &str,
-    key: Option<String>,
-    bucket_key: bool,
-) -> Option<Option<Encryption>> {
+fn of_algorithm(algorithm: &str, key: Option<String>, bucket_key: bool) -> Option<Server> {
     match algorithm {
-        "AES256" => Some(None),
-        "aws:kms" | "aws:kms:dsse" => Some(Some(Encryption::Kms {
+        "AES256" => Some(Server::Own),
+        "aws:kms" | "aws:kms:dsse" => Some(Server::With(Encryption::Kms {
             algorithm: algorithm.to_owned(),
             key: key.unwrap_or_else(|| DEFAULT_KEY.to_owned()),
             bucket_key,
@@ -132,7 +145,10 @@ impl Asked {
         if let Some(key_md5) = &self.customer {
             return Some(Encryption::Customer { key_md5: key_md5.clone() });
         }
-        self.server.clone().unwrap_or_else(|| default.and_then(of_default))
+        match &self.server {
+            Some(server) => server.clone().encryption(),
+            None => default.and_then(of_default),
+        }
     }
 
     /// Whether what is encrypted so may be read with this request.
@@ -200,7 +216,7 @@ fn of_default(document: &str) -> Option<Encryption> {
     let default = rule.child("ApplyServerSideEncryptionByDefault")?;
     let key = default.text_of("KMSMasterKeyID").map(str::to_owned);
     let bucket_key = rule.text_of("BucketKeyEnabled") == Some("true");
-    of_algorithm(default.text_of("SSEAlgorithm")?, key, bucket_key).flatten()
+    of_algorithm(default.text_of("SSEAlgorithm")?, key, bucket_key)?.encryption()
 }
 
 /// Says how something is encrypted. AWS: every object is, so every answer says so.

@@ -85,11 +85,7 @@ async fn of_bucket(asked: Asked<'_>, place: &(Bucket, Settings)) -> Answer {
         if *method != Method::GET {
             return Err(wrong_method());
         }
-        let by_policy = policy_of(told).is_some_and(|policy| policy::is_public(&policy));
-        let by_list = Ownership::of(told) != Ownership::Enforced
-            && !Blocks::of(told).acls
-            && acl::of_bucket(told).unwrap_or_default().iter().any(acl::is_public);
-        let public = by_policy || by_list;
+        let public = policy::is_public(&policy_of(told).ok_or_else(no_policy)?);
         return Ok(xml::answer(Xml::document("PolicyStatus", |xml| {
             xml.leaf("IsPublic", if public { "true" } else { "false" });
         })));
@@ -132,6 +128,10 @@ async fn bucket_tagging(asked: &Asked<'_>, (bucket, told): &(Bucket, Settings)) 
     }
 }
 
+fn no_policy() -> S3Error {
+    custom("NoSuchBucketPolicy", StatusCode::NOT_FOUND, "The bucket policy does not exist")
+}
+
 fn policy_of(told: &Settings) -> Option<serde_json::Value> {
     serde_json::from_str(told.get("policy")?).ok()
 }
@@ -140,13 +140,7 @@ async fn bucket_policy(asked: &Asked<'_>, (bucket, told): &(Bucket, Settings)) -
     let put = |text| tell(asked.surroundings, &bucket.name, "policy", text);
     match *asked.method {
         Method::GET => {
-            let text = told.get("policy").ok_or_else(|| {
-                custom(
-                    "NoSuchBucketPolicy",
-                    StatusCode::NOT_FOUND,
-                    "The bucket policy does not exist",
-                )
-            })?;
+            let text = told.get("policy").ok_or_else(no_policy)?;
             let mut response = http::Response::new(s3s::Body::from(text.to_owned()));
             let kind = HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -327,7 +321,9 @@ impl OfObject<'_> {
     async fn legal_hold(&self) -> S3Result<(Version, http::Response<s3s::Body>)> {
         if *self.asked.method == Method::GET {
             let version = self.find().await?;
-            let answer = xml::answer(lock::write_hold(version.metadata.legal_hold));
+            let answer = xml::answer(lock::write_hold(
+                version.metadata.legal_hold.ok_or_else(no_lock_on_object)?,
+            ));
             return Ok((version, answer));
         }
         let document = Node::parse(self.asked.body)?;
