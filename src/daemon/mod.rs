@@ -125,6 +125,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             db: house.rooms.db.clone(),
             tokens: house.rooms.tokens.clone(),
             identity: house.config.identities[0].clone(),
+            objects: house.rooms.objects.clone(),
             addresses,
             token: instance.token.clone(),
             ending: ending.clone(),
