@@ -11,7 +11,7 @@ mod identity;
 mod layer;
 pub mod layout;
 pub mod machine;
-mod private;
+pub mod private;
 mod resolve;
 
 use std::collections::BTreeMap;

@@ -555,7 +555,8 @@ impl Objects {
         incoming.write(bytes).await?;
         let received = incoming.finish().await?;
         let put = Put::plain(bucket.clone(), key.clone(), metadata);
-        self.put(put, received).await.map_err(|error| match error {
+        // Boxed: what is kept beside an object is large, and this is inside every future that writes one.
+        Box::pin(self.put(put, received)).await.map_err(|error| match error {
             PutError::NoSuchBucket(bucket) => ObjectError::NoSuchBucket(bucket),
             PutError::NoSuchKey(key)
             | PutError::Damaged { key, .. }

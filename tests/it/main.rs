@@ -11,9 +11,12 @@
 mod cli;
 mod crash;
 mod door;
+mod history;
 mod journeys;
 mod mistakes;
 mod mwaa;
+mod readme;
+mod restarts;
 mod s3;
 mod s3_conformance;
 mod s3_kill;

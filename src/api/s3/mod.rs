@@ -22,6 +22,8 @@ mod multipart;
 mod objects;
 mod operations;
 mod policy;
+#[cfg(test)]
+mod properties;
 mod request;
 mod settings;
 mod signature;

@@ -15,7 +15,7 @@ use crate::config::{AirflowRole, Durability};
 use crate::db::Db;
 use crate::objects;
 
-struct Place {
+pub(super) struct Place {
     _folder: TempDir,
     s3: S3,
 }
@@ -42,7 +42,7 @@ async fn place_with(auth: Auth) -> Place {
     Place { _folder: folder, s3: S3::new(objects, account, region, vec![identity()], auth) }
 }
 
-async fn place() -> Place {
+pub(super) async fn place() -> Place {
     let place = place_with(Auth::Lenient).await;
     assert_eq!(place.send("PUT", "/things", &[], "").await.status, StatusCode::OK);
     place
@@ -56,10 +56,10 @@ async fn versioned() -> Place {
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
 }
 
 impl Answer {
@@ -84,7 +84,7 @@ fn between<'t>(text: &'t str, from: &str, to: &str) -> &'t str {
 impl Place {
     /// Sends a request signed with a key that nobody knows.
     #[expect(clippy::too_many_arguments, reason = "a request has four parts")]
-    async fn send(
+    pub(super) async fn send(
         &self,
         method: &str,
         target: &str,
