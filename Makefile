@@ -10,7 +10,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: up build test check ui bench clients
+.PHONY: up build test check ui bench clients tools
 
 CARGO  ?= cargo
 PYTHON ?= python3
@@ -28,7 +28,10 @@ build:
 up: build
 	exec $(BINARY) up $(ARGS) $(PROJECT)
 
-clients: $(CLIENTS)/ready
+tools:
+	PYTHON=$(PYTHON) tests/tools
+
+clients: tools $(CLIENTS)/ready
 $(CLIENTS)/ready: tests/clients/requirements.txt
 	$(PYTHON) -m venv --clear $(CLIENTS) \
 	  || { echo "error: $(PYTHON) cannot make a virtual environment"; \

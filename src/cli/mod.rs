@@ -15,6 +15,7 @@ mod exec;
 mod failure;
 mod history;
 mod init;
+mod open;
 mod progress;
 mod restart;
 mod restore;
@@ -79,6 +80,7 @@ enum Verb {
     Versions(versions::Versions),
     Diff(diff::Diff),
     Restore(restore::Restore),
+    Open(open::Open),
     Doctor(doctor::Doctor),
     Completion(completion::Completion),
 }
@@ -137,6 +139,7 @@ async fn run(place: Place, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Versions(asked) => versions::run(&place, &asked).await,
         Verb::Diff(asked) => diff::run(&place, &asked).await,
         Verb::Restore(asked) => restore::run(&place, &asked).await,
+        Verb::Open(asked) => open::run(&place, asked).await,
         Verb::Doctor(asked) => doctor::run(&place, &asked).await,
         Verb::Completion(asked) => Ok(completion::run(&asked, Arguments::command())),
     }

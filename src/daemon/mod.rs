@@ -98,7 +98,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let ips = [addresses.aws.ip(), addresses.console.ip(), addresses.web.ip()];
     let tls = tls::open(&config.state, &ips, &clock)?;
     let role = execution_role(&config);
-    let (bind_web, wishes) = mpsc::channel(16);
+    let (wisher, wishes) = mpsc::channel(16);
     let environments = Environments::open(environment::Surroundings {
         db: rooms.db.clone(),
         clock,
@@ -108,7 +108,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         home: config.state.join("environments"),
         aws: aws_access(&config, &role, addresses, &tls),
         aws_address: addresses.aws,
-        web: bind_web,
+        wishes: wisher,
     })
     .await?;
     let reports = environments.reports();
@@ -124,12 +124,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             runtime: Arc::clone(&house.rooms.runtime),
             db: house.rooms.db.clone(),
             objects: house.rooms.objects.clone(),
+            tokens: house.rooms.tokens.clone(),
+            identity: house.config.identities[0].clone(),
             addresses,
             token: instance.token.clone(),
             ending: ending.clone(),
         },
     );
     house.serve_environments(listeners.web, wishes);
+    house.keep_lifecycle();
     let instance = instance.write(&house.config.state)?;
     let started = house.start_project().await;
     let House { environments, tasks, rooms: Rooms { queues, .. }, .. } = house;
@@ -208,7 +211,7 @@ impl House {
     fn serve_environments(
         &mut self,
         first: Option<TcpListener>,
-        wishes: mpsc::Receiver<environment::BindWeb>,
+        wishes: mpsc::Receiver<environment::Wish>,
     ) {
         let host = web::Host {
             environments: self.environments.clone(),
@@ -216,6 +219,7 @@ impl House {
             tls: self.tls.acceptor.clone(),
             home: self.config.state.join("environments"),
             base: self.config.addresses.web,
+            own: self.config.environment.as_ref().map(|settings| settings.name.clone()),
             first,
             sync_interval: self.config.sync_interval,
             stop: self.tasks.outer.clone(),
@@ -224,10 +228,17 @@ impl House {
         self.tasks.running.spawn(web::run(host, wishes));
     }
 
+    /// Objects go when their buckets' lifecycle rules say so.
+    fn keep_lifecycle(&mut self) {
+        let objects = self.rooms.objects.clone();
+        self.tasks.running.spawn(objects.run_lifecycle(self.tasks.outer.clone()));
+    }
+
     async fn start_project(&mut self) -> Result<(), StartError> {
         let Some(settings) = &self.config.environment else { return Ok(()) };
         let mirror =
             project::start(&self.config, settings, &self.rooms, &self.environments).await?;
+        project::resume_others(&settings.name, &self.environments).await;
         let (stop, note) = (self.tasks.outer.clone(), self.note.clone());
         self.tasks.running.spawn(async move {
             mirror.run(stop, move |said| drop(note.send(Note::Mirror(said)))).await;

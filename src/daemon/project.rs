@@ -2,9 +2,10 @@
 
 use crate::config::{Config, EnvironmentSettings};
 use crate::daemon::{Rooms, StartError};
-use crate::environment::{Environments, Logging, ModuleLogging, Pinned, Spec};
+use crate::environment::{Environments, Logging, ModuleLogging, Pinned, Spec, Status};
 use crate::id::{EnvironmentName, ObjectKey, VersionId};
 use crate::mirror::{self, Artefacts, Mirror};
+use tracing::warn;
 
 /// Something that a person at the terminal wants to read.
 #[derive(Debug)]
@@ -37,6 +38,21 @@ pub(super) async fn start(
         Some(_) => environments.resume(&settings.name, Some(spec)).await?,
     }
     Ok(mirror)
+}
+
+/// Launches again what was created through the API and ran before windtunnel ended.
+pub(super) async fn resume_others(own: &EnvironmentName, environments: &Environments) {
+    for name in environments.list().into_iter().filter(|name| name != own) {
+        let status = environments.get(&name).map(|environment| environment.status);
+        // A failed creation can only be deleted; a deletion goes on by itself.
+        if matches!(status, None | Some(Status::CreateFailed | Status::Deleting | Status::Deleted))
+        {
+            continue;
+        }
+        if let Err(error) = environments.resume(&name, None).await {
+            warn!(environment = %name, %error, "the environment was not launched again");
+        }
+    }
 }
 
 /// What CreateEnvironment would be asked for this project.

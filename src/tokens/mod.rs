@@ -6,6 +6,8 @@
 //! Tokens are JWTs, as MWAA's are: audience, user and expiry can be read from them, and nothing need be stored. The
 //! signing key is the project's own, in a file only its owner reads.
 
+pub mod identity;
+
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};

@@ -24,8 +24,8 @@ fn every_verb_explains_itself() {
     let project = Project::empty("help");
     let help = project.run(&["--help"]);
     for verb in [
-        "init", "up", "down", "status", "env", "exec", "airflow", "doctor", "versions", "diff",
-        "restore",
+        "init", "up", "down", "status", "env", "exec", "airflow", "doctor", "open", "versions",
+        "diff", "restore",
     ] {
         assert!(help.contains(verb), "{verb} is not in --help: {help}");
         let own = project.run(&[verb, "--help"]);

@@ -267,6 +267,15 @@ fn the_web_server_is_mwaas(steps: &mut Steps, up: &Windtunnel<'_>) {
             up.python("journey.py", &[case, NAME]);
         });
     }
+    steps.step("open's link logs a browser in", || {
+        let link = up.project.run(&["open", "--print"]);
+        let (page, token) = link.trim().split_once('#').expect("the token is in the fragment");
+        let login = page.replace("aws-console-sso?login=true", "login");
+        let form = format!("token={token}");
+        let answer = done(up.client("curl").args(["-si", "--data", &form, &login]));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains("session="), "{answer}");
+    });
     steps.step("CreateEnvironment makes a second environment", || {
         up.python("journey.py", &["created_by_api", NAME, BUCKET]);
     });

@@ -15,6 +15,8 @@ mod history;
 mod journeys;
 mod mistakes;
 mod mwaa;
+mod readme;
+mod restarts;
 mod s3;
 mod s3_conformance;
 mod s3_kill;

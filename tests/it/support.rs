@@ -216,8 +216,19 @@ impl Project {
 
     /// `windtunnel ARGS…` in this project's folder, with a bare environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary());
-        command.args(args).current_dir(&self.root);
+        let mut command = self.bare(binary());
+        command.args(args);
+        command
+    }
+
+    /// `bash` in this project's folder, with the same environment.
+    pub(crate) fn shell(&self) -> Command {
+        self.bare("bash")
+    }
+
+    fn bare(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("WINDTUNNEL_")

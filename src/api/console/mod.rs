@@ -17,18 +17,21 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode, header};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::wire::{Request, Response};
-use crate::config::Addresses;
+use crate::config::{Addresses, Identity};
 use crate::db::Db;
 use crate::environment::Environments;
 use crate::id::EnvironmentName;
 use crate::limits::{CONSOLE_BODY_MAX_BYTES, CONSOLE_COMMAND_SECONDS};
 use crate::objects::Objects;
-use crate::runtime::Runtime;
+use crate::runtime::{ExecError, Runtime};
+use crate::tokens::identity::{airflow_identity, iam_identity};
+use crate::tokens::{Grant, Tokens};
 use failure::Failure;
 use import_errors::ImportErrors;
 
@@ -42,6 +45,9 @@ pub struct Surroundings {
     pub runtime: Arc<dyn Runtime>,
     pub db: Db,
     pub objects: Objects,
+    pub tokens: Tokens,
+    /// Who the person at the terminal is in Airflow.
+    pub identity: Identity,
     /// Where windtunnel really listens.
     pub addresses: Addresses,
     /// What every request must bring along.
@@ -70,6 +76,14 @@ struct AirflowCall {
     /// The only one there is, when absent.
     environment: Option<EnvironmentName>,
     argv: Vec<String>,
+}
+
+/// A wish to be logged in to an environment's Airflow.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginCall {
+    /// The only one there is, when absent.
+    environment: Option<EnvironmentName>,
 }
 
 /// What the command printed, in base64, and its exit code.
@@ -116,6 +130,7 @@ impl Console {
                 Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
             }
             (Method::POST, "/airflow") => self.airflow(request).await,
+            (Method::POST, "/web-login") => self.web_login(request).await,
             _ => Err(Failure::NoSuchPage),
         }
     }
@@ -131,10 +146,7 @@ impl Console {
     }
 
     async fn airflow(&self, request: Request) -> Result<Response, Failure> {
-        let body = axum::body::to_bytes(request.into_body(), CONSOLE_BODY_MAX_BYTES)
-            .await
-            .map_err(|_| Failure::BodyTooLarge)?;
-        let call: AirflowCall = serde_json::from_slice(&body).map_err(Failure::BadBody)?;
+        let call: AirflowCall = body(request).await?;
         let environment = self.environment(call.environment)?;
         let deadline = Duration::from_secs(CONSOLE_COMMAND_SECONDS);
         let output = self.around.runtime.exec(&environment, call.argv, deadline).await?;
@@ -144,6 +156,24 @@ impl Console {
             code: output.code,
         };
         Ok(json(StatusCode::OK, &answer))
+    }
+
+    /// A link that logs a browser in, once and within a minute.
+    ///
+    /// It is plain http, which the same port serves: a browser knows nothing of the project's certificate authority.
+    async fn web_login(&self, request: Request) -> Result<Response, Failure> {
+        let call: LoginCall = body(request).await?;
+        let name = self.environment(call.environment)?;
+        let environment = self.around.environments.get(&name).filter(|e| e.status.is_usable());
+        let web = environment.and_then(|environment| environment.web);
+        let web = web.ok_or_else(|| ExecError::NotRunning(name.clone()))?;
+        let Identity { arn, airflow_role, .. } = &self.around.identity;
+        let user = airflow_identity(&iam_identity(arn));
+        let grant = Grant { user, role: airflow_role.name().map(str::to_owned) };
+        let token = self.around.tokens.issue_web(&name, &grant);
+        let page = "aws_mwaa/aws-console-sso?login=true";
+        let url = format!("http://localhost:{}/{page}#{}", web.port(), token.reveal());
+        Ok(json(StatusCode::OK, &serde_json::json!({ "url": url })))
     }
 
     /// The environment that is meant: the named one, or the only one.
@@ -161,6 +191,14 @@ impl Console {
             _ => Err(Failure::WhichEnvironment(names)),
         }
     }
+}
+
+/// A small JSON body.
+async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Failure> {
+    let bytes = axum::body::to_bytes(request.into_body(), CONSOLE_BODY_MAX_BYTES)
+        .await
+        .map_err(|_| Failure::BodyTooLarge)?;
+    serde_json::from_slice(&bytes).map_err(Failure::BadBody)
 }
 
 /// The built console, or the page that stands in for it.
