@@ -5,7 +5,10 @@ use futures::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use proptest::prelude::*;
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, prop_assert_ne,
+    prop_oneof, proptest,
+};
 use s3s::StdError;
 
 use super::tests::{Place, place};
