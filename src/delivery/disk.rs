@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use walkdir::WalkDir;
 
+use super::plan::PYTHONS_OWN;
 use crate::clock::Clock;
 
 /// Why a file was not written.
@@ -24,7 +25,7 @@ pub(super) fn sizes(dags: &Path) -> io::Result<BTreeMap<String, u64>> {
     fs::create_dir_all(dags)?;
     let mut sizes = BTreeMap::new();
     let entries = WalkDir::new(dags).into_iter();
-    for entry in entries.filter_entry(|entry| entry.file_name() != "__pycache__") {
+    for entry in entries.filter_entry(|entry| entry.file_name() != PYTHONS_OWN) {
         let entry = entry?;
         if entry.file_type().is_dir() {
             continue;
@@ -120,7 +121,7 @@ pub(super) fn remove(dags: &Path, path: &str) -> io::Result<()> {
 
 fn holds_only_caches(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| {
-        entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "__pycache__"))
+        entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == PYTHONS_OWN))
     })
 }
 

@@ -36,8 +36,9 @@ pub(super) struct Follow {
     launch: Option<LaunchId>,
     /// Readings that failed for reasons of ours, to be asked for again.
     later: Batch,
-    /// Files that have DAGs or do not import: what must be read again when something that they import changes.
-    dag_files: BTreeSet<PathBuf>,
+    /// Files that have DAGs or do not import: what must be read again when something that they import changes. True
+    /// for those that had DAGs when they last imported; another one may be a module that a fault has made known.
+    dag_files: BTreeMap<PathBuf, bool>,
     refused: BTreeMap<ObjectKey, &'static str>,
     clock: Clock,
 }
@@ -52,7 +53,7 @@ impl Follow {
             underway: JoinSet::new(),
             launch: None,
             later: Batch::new(),
-            dag_files: BTreeSet::new(),
+            dag_files: BTreeMap::new(),
             refused: BTreeMap::new(),
             clock: Clock::system(),
             delivery,
@@ -64,8 +65,9 @@ impl Follow {
         self.seq = *seen.borrow_and_update();
         let mut life = self.delivery.runtime.life(&self.delivery.environment);
         self.remember_dag_files().await;
-        // The first tick comes at once: a look at everything.
-        let mut tick = tokio::time::interval(Duration::from_secs(SCAN_INTERVAL_SECONDS));
+        self.want(Scope::Everything, Duration::ZERO);
+        let every = Duration::from_secs(SCAN_INTERVAL_SECONDS);
+        let mut tick = tokio::time::interval_at(Instant::now() + every, every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.observe(&mut life).await;
         loop {
@@ -84,21 +86,26 @@ impl Follow {
                 () = tokio::time::sleep_until(self.due), if self.pending.is_some() => {
                     self.deliver().await;
                 }
-                _ = tick.tick() => {
-                    for (path, want) in std::mem::take(&mut self.later) {
-                        self.backlog.add(path, want);
-                    }
-                    self.want(Scope::Everything, Duration::ZERO);
-                }
+                _ = tick.tick() => self.look_around(),
             }
         }
         self.underway.shutdown().await;
     }
 
+    /// A look at everything, should a word of a change have been lost. It is no quicker than the word would be.
+    fn look_around(&mut self) {
+        for (path, want) in std::mem::take(&mut self.later) {
+            self.backlog.add(path, want);
+        }
+        self.want(Scope::Everything, self.delivery.sync_interval);
+    }
+
     async fn remember_dag_files(&mut self) {
         match super::outcomes(&self.delivery.db, &self.delivery.environment).await {
             Ok(outcomes) => {
-                self.dag_files = outcomes.into_iter().map(|outcome| outcome.path).collect();
+                let files = outcomes.into_iter();
+                self.dag_files =
+                    files.map(|outcome| (outcome.path, !outcome.dag_ids.is_empty())).collect();
             }
             Err(error) => tracing::error!(%error, "earlier parse results cannot be read"),
         }
@@ -163,7 +170,7 @@ impl Follow {
                 self.launch = Some(launch);
                 let delivered = self.delivered().await;
                 // Files that went while nobody followed: Airflow's database may still know their DAGs.
-                for gone in self.dag_files.iter().filter(|path| !delivered.contains(path)) {
+                for gone in self.dag_files.keys().filter(|path| !delivered.contains(path)) {
                     self.backlog.add(gone.clone(), Want::of(Cause::Deleted));
                 }
                 for path in delivered {
@@ -229,7 +236,7 @@ impl Follow {
         }
         for path in synced.removed {
             let path = PathBuf::from(path);
-            others |= may_be_imported(&path) && !self.dag_files.contains(&path);
+            others |= may_be_imported(&path) && !self.had_dags(&path);
             if may_hold_dags(&path) {
                 self.ask(path, Want::of(Cause::Deleted)).await;
             }
@@ -248,9 +255,13 @@ impl Follow {
         }
     }
 
+    fn had_dags(&self, path: &Path) -> bool {
+        self.dag_files.get(path) == Some(&true)
+    }
+
     fn read_all_again(&mut self) {
         if self.launch.is_some() {
-            for path in &self.dag_files {
+            for path in self.dag_files.keys() {
                 self.backlog.add(path.clone(), Want::of(Cause::Again));
             }
         }
@@ -312,7 +323,7 @@ impl Follow {
         let mut others = false;
         for (path, want) in batch {
             let result = parsed.remove(&path).filter(|_| want.cause != Cause::Deleted);
-            let had_dags = self.dag_files.contains(&path);
+            let had_dags = self.had_dags(&path);
             let outcome = Outcome {
                 path: path.clone(),
                 dag_ids: result.as_ref().map(|parsed| parsed.dag_ids.clone()).unwrap_or_default(),
@@ -321,13 +332,16 @@ impl Follow {
             if let Some(event) = self.event(&want, result.as_ref(), &outcome) {
                 events.push(event);
             }
+            // Perhaps a module that DAGs import, also where it does not import itself.
+            let saved = matches!(want.cause, Cause::Saved { .. });
+            others |= saved && !had_dags && outcome.dag_ids.is_empty();
             if outcome.dag_ids.is_empty() && outcome.error.is_none() {
-                // Perhaps a module that DAGs import.
-                others |= matches!(want.cause, Cause::Saved { .. }) && !had_dags;
                 self.dag_files.remove(&path);
                 forgotten.push(path);
             } else {
-                self.dag_files.insert(path);
+                // A fault says nothing about what the file has otherwise.
+                let has_dags = !outcome.dag_ids.is_empty() || had_dags;
+                self.dag_files.insert(path, has_dags);
                 kept.push(outcome);
             }
         }
@@ -414,4 +428,21 @@ fn may_be_imported(path: &Path) -> bool {
 
 fn extension(path: &Path) -> Option<&str> {
     path.extension().and_then(|extension| extension.to_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::slow;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_around_does_not_hurry_a_change_that_may_wait() {
+        let (delivery, _home) = slow(Duration::from_hours(1)).await;
+        let mut follow = Follow::new(Arc::new(delivery));
+        let key = ObjectKey::parse("dags/a.py").unwrap();
+        follow.want(Scope::Keys([key].into()), Duration::from_hours(1));
+        let due = follow.due;
+        follow.look_around();
+        assert_eq!((follow.due, follow.pending), (due, Some(Scope::Everything)));
+    }
 }

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{ObjectKey, VersionId};
 
+/// The folders of compiled files: what lies in one is neither delivered nor removed.
+pub(super) const PYTHONS_OWN: &str = "__pycache__";
+
 /// One step on a path. Removals come first: a file may make room for a folder of its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -18,8 +21,8 @@ pub(super) struct Goal {
     pub(super) size_bytes: u64,
 }
 
-/// Where below the dags directory a key lies: `None` for a key that is elsewhere or is a folder's placeholder; an
-/// error says why the key cannot be a path.
+/// Where below the dags directory a key lies: `None` for a key that is elsewhere, is a folder's placeholder, or lies
+/// in a folder that is Python's own; an error says why the key cannot be a path.
 pub(super) fn path_of(key: &ObjectKey, dag_path: &str) -> Result<Option<String>, &'static str> {
     let below = key.as_str().strip_prefix(dag_path).and_then(|rest| rest.strip_prefix('/'));
     let Some(path) = below else { return Ok(None) };
@@ -29,6 +32,8 @@ pub(super) fn path_of(key: &ObjectKey, dag_path: &str) -> Result<Option<String>,
     }
     for part in path.split('/') {
         match part {
+            // Python makes these itself, beside the files that it reads; an upload of a folder takes them along.
+            PYTHONS_OWN => return Ok(None),
             "" => return Err("it holds an empty folder name"),
             "." | ".." => return Err("it holds a `.` or `..`"),
             _ if part.len() > 255 => return Err("a name in it is longer than 255 bytes"),
@@ -66,7 +71,9 @@ mod tests {
         let path = |key: &str| path_of(&ObjectKey::parse(key).unwrap(), "dags");
         assert_eq!(path("dags/a.py"), Ok(Some("a.py".to_owned())));
         assert_eq!(path("dags/team/b c.py"), Ok(Some("team/b c.py".to_owned())));
-        for elsewhere in ["requirements.txt", "dags", "dags/", "dags/team/", "dagsa/b.py"] {
+        let pythons_own = ["dags/__pycache__/a.py", "dags/team/__pycache__/a.cpython-311.pyc"];
+        let elsewhere = ["requirements.txt", "dags", "dags/", "dags/team/", "dagsa/b.py"];
+        for elsewhere in elsewhere.into_iter().chain(pythons_own) {
             assert_eq!(path(elsewhere), Ok(None), "{elsewhere}");
         }
         for bad in ["dags/../a.py", "dags//a.py", "dags/./a.py", "dags/a\0.py"] {

@@ -121,6 +121,12 @@ async fn room() -> Room {
     Room { delivery: Some(delivery), reader, objects, bucket, db, dags, _home: home }
 }
 
+/// A delivery whose changes may wait that long, and its folder.
+pub(super) async fn slow(sync_interval: Duration) -> (Delivery, tempfile::TempDir) {
+    let Room { delivery, _home, .. } = room().await;
+    (Delivery { sync_interval, ..delivery.unwrap() }, _home)
+}
+
 fn environment() -> EnvironmentName {
     EnvironmentName::parse("dev").unwrap()
 }
@@ -240,6 +246,34 @@ async fn what_imports_a_changed_module_is_read_again() {
         assert_eq!(follower.parsed("dags/a.py").await, Ok(vec!["one".to_owned()]));
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_imports_a_module_is_read_again_when_the_module_breaks_and_when_it_is_mended() {
+    let room = room().await;
+    room.put("dags/a.py", "dag one").await;
+    room.put("dags/module.py", "x = 1").await;
+    room.beside(async |mut follower: Follower| {
+        follower.parsed("dags/a.py").await.unwrap();
+        for (text, good) in [("broken", false), ("x = 2", true)] {
+            follower.room.put("dags/module.py", text).await;
+            // Its first reading may still have been on the way.
+            while follower.parsed("dags/module.py").await.is_ok() != good {}
+            assert_eq!(follower.parsed("dags/a.py").await, Ok(vec!["one".to_owned()]), "{text}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_python_keeps_beside_the_files_is_not_delivered() {
+    let room = room().await;
+    room.put("dags/a.py", "dag one").await;
+    room.put("dags/__pycache__/a.cpython-311.pyc", "compiled").await;
+    room.put("dags/team/__pycache__/b.py", "dag two").await;
+    assert_eq!(room.sync().await.written, paths(&["a.py"]));
+    assert_eq!(room.sync().await, DagChanges::default());
+    assert!(!room.dags.join("__pycache__").exists() && !room.dags.join("team").exists());
 }
 
 #[tokio::test]
