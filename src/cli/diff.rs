@@ -69,18 +69,16 @@ fn chosen<'h>(history: &'h History, asked: &Diff) -> Result<(&'h Version, &'h Ve
         Some(id) => history.version(id)?,
         None => &versions[0],
     };
-    let from = match &asked.from {
-        Some(id) => history.version(id)?,
-        None => {
-            let at = versions.iter().position(|version| version == to).unwrap_or_default();
-            versions.get(at + 1).ok_or_else(|| {
-                Failure::new(format!("{} has no version before that one", history.subject.shown))
-                    .why("it is the first")
-                    .next(format!("`windtunnel versions {}` lists them", history.subject.shown))
-                    .code(NO)
-            })?
-        }
-    };
+    if let Some(id) = &asked.from {
+        return Ok((history.version(id)?, to));
+    }
+    let at = versions.iter().position(|version| version == to).unwrap_or_default();
+    let from = versions.get(at + 1).ok_or_else(|| {
+        Failure::new(format!("{} has no version before that one", history.subject.shown))
+            .why("it is the first")
+            .next(format!("`windtunnel versions {}` lists them", history.subject.shown))
+            .code(NO)
+    })?;
     Ok((from, to))
 }
 

@@ -1,5 +1,6 @@
 //! `windtunnel versions`: what was kept of a file.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,7 +42,8 @@ fn table(subject: &Subject, versions: &[Version]) -> String {
         let current = if version.is_latest { "  current" } else { "" };
         let (day, rest) = modified.split_once('T').unwrap_or((modified, ""));
         let second = rest.split('.').next().unwrap_or_default();
-        out += &format!("  {id:<32}  {day} {second}Z  {what:>9}{current}\n");
+        writeln!(out, "  {id:<32}  {day} {second}Z  {what:>9}{current}")
+            .expect("a text takes text");
     }
     out
 }

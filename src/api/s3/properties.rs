@@ -111,8 +111,7 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
 
 async fn answered(
     place: &Place,
-    method: &str,
-    target: &str,
+    (method, target): (&str, &str),
     headers: &[(String, Vec<u8>)],
     body: Vec<u8>,
 ) -> http::StatusCode {
@@ -227,7 +226,7 @@ fn no_request_is_answered_with_a_fault_of_ours() {
         .run(
             &(methods, any_target(), any_headers(), any_body()),
             |(method, target, headers, body)| {
-                let status = runtime.block_on(answered(&place, method, &target, &headers, body));
+                let status = runtime.block_on(answered(&place, (method, &target), &headers, body));
                 prop_assert_ne!(
                     status,
                     http::StatusCode::INTERNAL_SERVER_ERROR,
