@@ -123,8 +123,8 @@ async fn room() -> Room {
 
 /// A delivery whose changes may wait that long, and its folder.
 pub(super) async fn slow(sync_interval: Duration) -> (Delivery, tempfile::TempDir) {
-    let Room { delivery, _home, .. } = room().await;
-    (Delivery { sync_interval, ..delivery.unwrap() }, _home)
+    let Room { delivery, _home: home, .. } = room().await;
+    (Delivery { sync_interval, ..delivery.unwrap() }, home)
 }
 
 fn environment() -> EnvironmentName {
