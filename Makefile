@@ -57,4 +57,5 @@ ui:
 	else echo "ui/dist/index.html is the stand-in page; there is nothing to build yet"; fi
 
 bench: build clients
+	WINDTUNNEL_TEST_CLIENTS=$(CLIENTS) WINDTUNNEL_BINARY=$(BINARY) benches/s3
 	WINDTUNNEL_TEST_CLIENTS=$(CLIENTS) WINDTUNNEL_BINARY=$(BINARY) benches/run

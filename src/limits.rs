@@ -175,3 +175,6 @@ pub const RESTARTS_BEFORE_LOST: u32 = 5;
 
 /// The last lines of a log that are shown with an error.
 pub const LOG_TAIL_BYTES: u64 = 8 * 1024;
+
+/// Fields of a form upload before its file (S3 API reference, `PostObject`: 20 KB), with room for their heads.
+pub const FORM_FIELDS_MAX_BYTES: usize = 32 * 1024;

@@ -54,12 +54,23 @@ impl Client {
     }
 
     async fn call(&self, method: Method, path: &str, body: Bytes) -> Result<Value, Failure> {
+        let bytes = self.bytes(method, path, body).await?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    /// The answer's body as it is, where the answer is yes.
+    pub(super) async fn bytes(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Bytes, Failure> {
         let (status, incoming) = self.send(method, path, body).await?;
         let bytes = incoming.collect().await.map_err(|error| lost(&error))?.to_bytes();
-        let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if status.is_success() {
-            return Ok(value);
+            return Ok(bytes);
         }
+        let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let message = value["message"].as_str().unwrap_or("windtunnel gave no reason");
         Err(Failure::new(format!("windtunnel refused ({})", status.as_u16())).why(message).code(NO))
     }

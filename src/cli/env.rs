@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use super::client::Client;
 use super::failure::Failure;
 use super::{Place, terminal};
-use crate::config::flags::Flags;
 
 /// Print the variables that point the AWS CLI and every AWS SDK at this project's windtunnel
 #[derive(Debug, clap::Args)]
@@ -50,22 +49,18 @@ pub(super) async fn run(place: &Place, asked: &Env) -> Result<ExitCode, Failure>
 
 /// The variables of the project's running windtunnel.
 pub(super) async fn variables(place: &Place) -> Result<Variables, Failure> {
-    let config = place.config(&Flags::default())?;
+    let state = place.state()?;
     // Addresses that nobody answers, and certificates that may not be there yet, would only break other tools.
-    let (client, _) =
-        Client::running(&config.state).await.ok_or_else(super::client::not_running)?;
-    let endpoint = client.instance.aws_endpoint;
-    let identity = config.identities.first().expect("a config names at least one identity");
-    let file = |name: &str| config.state.join(name).display().to_string();
+    let (Client { instance, .. }, _) = Client::needed(&state).await?;
+    let file = |name: &str| state.join(name).display().to_string();
     let bundle = || file("ca-bundle.pem");
-    let region = config.region.to_string();
     Ok(Variables {
         set: vec![
-            ("AWS_ENDPOINT_URL", endpoint),
-            ("AWS_ACCESS_KEY_ID", identity.access_key_id.clone()),
-            ("AWS_SECRET_ACCESS_KEY", identity.secret_access_key.clone()),
-            ("AWS_REGION", region.clone()),
-            ("AWS_DEFAULT_REGION", region),
+            ("AWS_ENDPOINT_URL", instance.aws_endpoint),
+            ("AWS_ACCESS_KEY_ID", instance.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", instance.secret_access_key),
+            ("AWS_REGION", instance.region.clone()),
+            ("AWS_DEFAULT_REGION", instance.region),
             // `api.127.0.0.1` resolves nowhere.
             ("AWS_DISABLE_HOST_PREFIX_INJECTION", "true".to_owned()),
             // Without this an SDK without keys would wait for a machine in EC2 to answer.

@@ -7,18 +7,22 @@ mod airflow;
 mod client;
 mod completion;
 mod detach;
+mod diff;
 mod doctor;
 mod down;
 mod env;
 mod exec;
 mod failure;
+mod history;
 mod init;
 mod open;
 mod progress;
 mod restart;
+mod restore;
 mod status;
 mod terminal;
 mod up;
+mod versions;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,6 +78,9 @@ enum Verb {
     Exec(exec::Exec),
     Airflow(airflow::Airflow),
     Open(open::Open),
+    Versions(versions::Versions),
+    Diff(diff::Diff),
+    Restore(restore::Restore),
     Doctor(doctor::Doctor),
     Completion(completion::Completion),
 }
@@ -130,6 +137,9 @@ async fn run(place: Place, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Exec(asked) => exec::run(&place, &asked).await,
         Verb::Airflow(asked) => airflow::run(&place, asked).await,
         Verb::Open(asked) => open::run(&place, asked).await,
+        Verb::Versions(asked) => versions::run(&place, &asked).await,
+        Verb::Diff(asked) => diff::run(&place, &asked).await,
+        Verb::Restore(asked) => restore::run(&place, &asked).await,
         Verb::Doctor(asked) => doctor::run(&place, &asked).await,
         Verb::Completion(asked) => Ok(completion::run(&asked, Arguments::command())),
     }

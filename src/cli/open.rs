@@ -44,13 +44,13 @@ pub(super) async fn run(place: &Place, asked: Open) -> Result<ExitCode, Failure>
         terminal::result(&url);
         return Ok(ExitCode::SUCCESS);
     }
-    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let opened =
-        Command::new(opener).arg(&url).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        Command::new(program).arg(&url).stdout(Stdio::null()).stderr(Stdio::null()).status();
     match opened {
         Ok(status) if status.success() => Ok(ExitCode::SUCCESS),
         Ok(_) | Err(_) => Err(Failure::new("no browser could be opened")
-            .why(format!("`{opener}` did not do it"))
+            .why(format!("`{program}` did not do it"))
             .next("`windtunnel open --print` prints the link")),
     }
 }

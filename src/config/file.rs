@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::Error as _;
 
 use super::error::ConfigError;
-use super::{AirflowRole, Auth, Durability, RuntimeKind};
+use super::{AirflowRole, Auth, Durability, ObjectOwnership, RuntimeKind};
 use crate::id::{AccountId, EnvironmentName, Region};
 
 /// A whole file. Every key is optional.
@@ -64,7 +64,6 @@ pub(super) struct AwsTable {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct S3Table {
-    /// Read for the sake of files that name it; the store knows no other yet.
     pub(super) default_object_ownership: Option<ObjectOwnership>,
     pub(super) durability: Option<Durability>,
 }
@@ -75,12 +74,6 @@ pub(super) struct AddressesTable {
     pub(super) aws: Option<SocketAddr>,
     pub(super) console: Option<SocketAddr>,
     pub(super) web: Option<SocketAddr>,
-}
-
-/// Who owns what others put into a bucket (S3 user guide, "Controlling ownership of objects").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub(super) enum ObjectOwnership {
-    BucketOwnerEnforced,
 }
 
 /// Someone with an access key, as the file has it: the key is needed, the rest can be made up.

@@ -11,7 +11,7 @@ mod identity;
 mod layer;
 pub mod layout;
 pub mod machine;
-mod private;
+pub mod private;
 mod resolve;
 
 use std::collections::BTreeMap;
@@ -44,6 +44,8 @@ pub struct Config {
     pub account: AccountId,
     pub auth: Auth,
     pub durability: Durability,
+    /// Of buckets that are made without saying.
+    pub object_ownership: ObjectOwnership,
     pub addresses: Addresses,
     /// Never empty. The first one is what `windtunnel env` exports.
     pub identities: Vec<Identity>,
@@ -104,6 +106,18 @@ pub enum Durability {
     Process,
     /// Survives a power cut: every commit is on the disk before it is answered.
     Power,
+}
+
+/// Who owns what others put into a bucket (S3 user guide, "Controlling ownership of objects").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum ObjectOwnership {
+    /// The bucket's owner, and ACLs are off: what AWS gives a new bucket.
+    #[default]
+    BucketOwnerEnforced,
+    /// The bucket's owner, where they are given full control.
+    BucketOwnerPreferred,
+    /// Who put it there. New buckets have ACLs and shut nobody out, as before 2023.
+    ObjectWriter,
 }
 
 /// What runs Airflow.

@@ -9,6 +9,12 @@ use serde::de::DeserializeOwned;
 
 use super::error::ConfigError;
 
+/// The mode of the state folder: its owner's alone. Root's can be walked through, not listed, because the database
+/// server runs as another user.
+pub fn state_mode() -> u32 {
+    if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 }
+}
+
 /// Reads the file; `None` where there is none.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ConfigError> {
     let failed = |source| ConfigError::Unreadable { path: path.to_owned(), source };
@@ -23,8 +29,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Config
 pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), ConfigError> {
     let replace = || -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
-        // Open to be walked through (the database server may have another user), not to be listed.
-        std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder)?;
+        std::fs::DirBuilder::new().recursive(true).mode(state_mode()).create(folder)?;
         let temporary = path.with_extension(format!("{}.new", std::process::id()));
         let mut file = std::fs::OpenOptions::new()
             .create(true)

@@ -88,6 +88,7 @@ pub fn resolve(project: &Path, flags: &Flags, machine: &Machine) -> Result<Confi
         region: aws.region.expect(SET),
         account,
         durability: s3.durability.expect(SET),
+        object_ownership: s3.default_object_ownership.unwrap_or_default(),
         addresses,
         identities,
         variables: machine.variables.clone(),

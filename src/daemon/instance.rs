@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StartError;
-use crate::config::Addresses;
+use crate::config::private::state_mode;
+use crate::config::{Addresses, Config};
 use crate::id;
 
 /// What a verb of the command line needs to talk to a running windtunnel.
@@ -21,6 +22,10 @@ pub struct Instance {
     pub console: String,
     /// Goes into the header `X-Windtunnel-Token` of every console request.
     pub token: String,
+    pub region: String,
+    /// Of the first identity.
+    pub access_key_id: String,
+    pub secret_access_key: String,
 }
 
 impl std::fmt::Debug for Instance {
@@ -30,14 +35,17 @@ impl std::fmt::Debug for Instance {
 }
 
 impl Instance {
-    /// Keeps the word of an earlier run: whoever holds it could read the file then and can now.
-    pub(super) fn new(state: &Path, addresses: Addresses) -> Instance {
-        let token = read(state).map_or_else(|_| id::random_text(40), |earlier| earlier.token);
+    /// The word is a new one each time: the file of an instance that was killed may send it to a stranger's port.
+    pub(super) fn new(config: &Config, addresses: Addresses) -> Instance {
+        let identity = config.identities.first().expect("a config names at least one identity");
         Instance {
             pid: std::process::id(),
             aws_endpoint: format!("http://{}", addresses.aws),
             console: format!("http://{}", addresses.console),
-            token,
+            token: id::random_text(40),
+            region: config.region.to_string(),
+            access_key_id: identity.access_key_id.clone(),
+            secret_access_key: identity.secret_access_key.clone(),
         }
     }
 
@@ -69,11 +77,16 @@ pub(super) fn remove(path: &Path) {
     drop(fs::remove_file(path));
 }
 
-/// Makes the state folder: open to be walked through (the database server may have another user), not to be listed,
-/// and ignored by git.
+/// Makes the state folder, ignored by git.
 pub(super) fn prepare(state: &Path) -> Result<(), StartError> {
     let failed = |source| StartError::File { verb: "create", path: state.to_owned(), source };
-    fs::DirBuilder::new().recursive(true).mode(0o711).create(state).map_err(failed)?;
+    fs::DirBuilder::new().recursive(true).mode(state_mode()).create(state).map_err(failed)?;
+    // What people keep in buckets is nobody else's to read, whoever may walk through.
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state.join("objects"))
+        .map_err(failed)?;
     let ignore = state.join(".gitignore");
     if !ignore.exists() {
         fs::write(&ignore, "*\n").map_err(failed)?;

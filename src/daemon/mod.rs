@@ -8,7 +8,7 @@ mod project;
 mod web;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let ips = [addresses.aws.ip(), addresses.console.ip(), addresses.web.ip()];
     let tls = tls::open(&config.state, &ips, &clock)?;
     let role = execution_role(&config);
-    let (bind_web, wishes) = mpsc::channel(16);
+    let (ask, wishes) = mpsc::channel(16);
     let environments = Environments::open(environment::Surroundings {
         db: rooms.db.clone(),
         clock,
@@ -108,12 +108,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         home: config.state.join("environments"),
         aws: aws_access(&config, &role, addresses, &tls),
         aws_address: addresses.aws,
-        web: bind_web,
+        wishes: ask,
     })
     .await?;
     let reports = environments.reports();
     let (note, notes) = mpsc::unbounded_channel();
-    let instance = Instance::new(&config.state, addresses);
+    let instance = Instance::new(&config, addresses);
     let mut house = House { config, rooms, environments, tls, note, tasks: Tasks::default() };
     let ending = CancellationToken::new();
     house.serve_aws(listeners.aws, addresses, role);
@@ -125,6 +125,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             db: house.rooms.db.clone(),
             tokens: house.rooms.tokens.clone(),
             identity: house.config.identities[0].clone(),
+            objects: house.rooms.objects.clone(),
             addresses,
             token: instance.token.clone(),
             ending: ending.clone(),
@@ -156,10 +157,11 @@ struct House {
 
 impl House {
     fn serve_aws(&mut self, listener: TcpListener, addresses: Addresses, role: Identity) {
-        let Config { account, region, auth, identities, .. } = &self.config;
+        let Config { account, region, auth, identities, object_ownership, .. } = &self.config;
         let mut identities = identities.clone();
         identities.push(role);
         let Rooms { objects, queues, tokens, .. } = self.rooms.clone();
+        self.tasks.running.spawn(objects.clone().run_lifecycle(self.tasks.outer.clone()));
         let endpoint = Aws {
             s3: S3::new(
                 objects.clone(),
@@ -167,7 +169,8 @@ impl House {
                 region.clone(),
                 identities.clone(),
                 *auth,
-            ),
+            )
+            .with_object_ownership(*object_ownership),
             sqs: Sqs::new(queues, account.clone(), region.clone()),
             mwaa: Mwaa::new(
                 self.environments.clone(),
@@ -182,7 +185,7 @@ impl House {
         let front = Front {
             name: "aws".to_owned(),
             tls: Some(self.tls.acceptor.clone()),
-            door: Door::new(addresses.aws),
+            door: Door::for_pages_of_others(addresses.aws),
             handler: Arc::new(move |request| {
                 let endpoint = endpoint.clone();
                 Box::pin(async move { endpoint.call(request).await })
@@ -209,7 +212,7 @@ impl House {
     fn serve_environments(
         &mut self,
         first: Option<TcpListener>,
-        wishes: mpsc::Receiver<environment::BindWeb>,
+        wishes: mpsc::Receiver<environment::Wish>,
     ) {
         let host = web::Host {
             environments: self.environments.clone(),
@@ -217,6 +220,7 @@ impl House {
             tls: self.tls.acceptor.clone(),
             home: self.config.state.join("environments"),
             base: self.config.addresses.web,
+            own: self.config.environment.as_ref().map(|settings| settings.name.clone()),
             first,
             sync_interval: self.config.sync_interval,
             stop: self.tasks.outer.clone(),
@@ -229,6 +233,7 @@ impl House {
         let Some(settings) = &self.config.environment else { return Ok(()) };
         let mirror =
             project::start(&self.config, settings, &self.rooms, &self.environments).await?;
+        project::resume_others(&settings.name, &self.environments).await;
         let (stop, note) = (self.tasks.outer.clone(), self.note.clone());
         self.tasks.running.spawn(async move {
             mirror.run(stop, move |said| drop(note.send(Note::Mirror(said)))).await;
@@ -352,11 +357,19 @@ impl Listeners {
     }
 }
 
+/// A name where that is possible: older botocore puts `api.` and `env.` in front of it, whatever it is told.
+fn endpoint_url(aws: SocketAddr) -> String {
+    if aws.ip().is_unspecified() || aws.ip() == Ipv4Addr::LOCALHOST {
+        format!("http://localhost:{}", aws.port())
+    } else {
+        format!("http://{aws}")
+    }
+}
+
 /// How code inside an environment reaches the AWS endpoint.
 fn aws_access(config: &Config, role: &Identity, addresses: Addresses, tls: &Tls) -> AwsAccess {
     AwsAccess {
-        // A name, not an address: older botocore puts `api.` and `env.` in front of it, whatever it is told.
-        endpoint_url: format!("http://localhost:{}", addresses.aws.port()),
+        endpoint_url: endpoint_url(addresses.aws),
         region: config.region.to_string(),
         account: config.account.to_string(),
         access_key_id: role.access_key_id.clone(),

@@ -1,10 +1,16 @@
 //! The project's own environment: its bucket, its files, its description.
 
+use std::time::Duration;
+
 use crate::config::{Config, EnvironmentSettings};
 use crate::daemon::{Rooms, StartError};
-use crate::environment::{Environments, Logging, ModuleLogging, Pinned, Spec};
+use crate::environment::{Environment, Environments, Logging, ModuleLogging, Pinned, Spec, Status};
 use crate::id::{EnvironmentName, ObjectKey, VersionId};
 use crate::mirror::{self, Artefacts, Mirror};
+use tracing::warn;
+
+/// A deletion takes a second; what takes this long has failed.
+const DELETION_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Something that a person at the terminal wants to read.
 #[derive(Debug)]
@@ -31,12 +37,38 @@ pub(super) async fn start(
     );
     let artefacts = mirror.scan().await?;
     let spec = spec(settings, artefacts);
+    deleted(&settings.name, environments).await;
     match environments.get(&settings.name) {
         None => environments.create(spec).await?,
         // What the files say now counts, also over an update that was cut short.
         Some(_) => environments.resume(&settings.name, Some(spec)).await?,
     }
     Ok(mirror)
+}
+
+/// Waits for the end of a deletion that windtunnel's own end had cut short: it goes on by itself.
+async fn deleted(name: &EnvironmentName, environments: &Environments) {
+    let Some(mut seen) = environments.watch(name) else { return };
+    let gone = |now: &Option<Environment>| {
+        now.as_ref().is_none_or(|environment| environment.status != Status::Deleting)
+    };
+    // Nobody tells any more once the environment is gone.
+    drop(tokio::time::timeout(DELETION_PATIENCE, seen.wait_for(gone)).await);
+}
+
+/// Launches again what was created through the API and ran before windtunnel ended.
+pub(super) async fn resume_others(own: &EnvironmentName, environments: &Environments) {
+    for name in environments.list().into_iter().filter(|name| name != own) {
+        let status = environments.get(&name).map(|environment| environment.status);
+        // A failed creation can only be deleted; a deletion goes on by itself.
+        if matches!(status, None | Some(Status::CreateFailed | Status::Deleting | Status::Deleted))
+        {
+            continue;
+        }
+        if let Err(error) = environments.resume(&name, None).await {
+            warn!(environment = %name, %error, "the environment was not launched again");
+        }
+    }
 }
 
 /// What CreateEnvironment would be asked for this project.

@@ -12,14 +12,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::Rooms;
 use super::project::Note;
 use crate::api::webserver::WebServer;
 use crate::delivery::Delivery;
-use crate::environment::{BindWeb, Environments};
+use crate::environment::{Environments, Serve, Wish};
 use crate::gateway::{self, Front, door::Door};
-use crate::id::EnvironmentName;
+use crate::id::{BucketName, EnvironmentName};
 
 /// Ports that are tried above the configured one before giving up.
 const PORTS_TRIED: u16 = 100;
@@ -32,77 +33,128 @@ pub(super) struct Host {
     pub(super) home: PathBuf,
     /// The first environment's address; the next ones get the next free ports.
     pub(super) base: SocketAddr,
-    /// Bound before the start, for the first environment.
+    /// The project's own environment, and the listener that was bound for it before the start.
+    pub(super) own: Option<EnvironmentName>,
     pub(super) first: Option<TcpListener>,
     pub(super) sync_interval: Duration,
     pub(super) stop: CancellationToken,
     pub(super) note: mpsc::UnboundedSender<Note>,
 }
 
-/// What serves one environment, until it is gone.
+/// What serves one environment.
 struct Served {
     address: SocketAddr,
-    stop: CancellationToken,
+    listener: Part,
+    /// Where in S3 the DAGs come from.
+    place: (BucketName, String),
+    delivery: Part,
 }
 
-/// Serves wishes until the end; then waits for what it has started.
-pub(super) async fn run(mut host: Host, mut wishes: mpsc::Receiver<BindWeb>) {
-    let mut tasks = JoinSet::new();
+/// Something under way that can be ended and waited for.
+struct Part {
+    stop: CancellationToken,
+    under_way: TaskTracker,
+}
+
+/// Fulfils wishes until the end; then waits for what it has started.
+pub(super) async fn run(mut host: Host, mut wishes: mpsc::Receiver<Wish>) {
     let mut served: HashMap<EnvironmentName, Served> = HashMap::new();
+    let mut tasks = JoinSet::new();
     loop {
         let wish = tokio::select! {
-            wish = wishes.recv() => wish,
+            Some(wish) = wishes.recv() => wish,
+            Some(Err(failure)) = tasks.join_next() => {
+                // Ends the daemon: our caller looks for panics.
+                std::panic::resume_unwind(failure.into_panic());
+            }
             () = host.stop.cancelled() => break,
         };
-        let Some(BindWeb { environment, preferred, answer }) = wish else { break };
-        forget_the_gone(&host.environments, &mut served);
-        let bound = match served.get(&environment) {
-            Some(served) => Ok(served.address),
-            None => host.serve(&environment, preferred, &mut tasks).await.map(|new| {
-                let address = new.address;
-                served.insert(environment, new);
-                address
-            }),
-        };
-        // The environment was deleted while we were busy: nobody needs the answer.
-        drop(answer.send(bound));
+        // Whoever wished may be gone by the time of an answer.
+        match wish {
+            Wish::Serve(wish) => {
+                let before = served.remove(&wish.environment);
+                let now = host.serve(&wish, before, &mut tasks).await;
+                let address = now.map(|now| {
+                    let address = now.address;
+                    served.insert(wish.environment, now);
+                    address
+                });
+                drop(wish.answer.send(address));
+            }
+            Wish::Leave { environment, done } => {
+                if let Some(Served { listener, delivery, .. }) = served.remove(&environment) {
+                    delivery.end().await;
+                    listener.end().await;
+                }
+                done.send(()).unwrap_or_default();
+            }
+        }
     }
     while tasks.join_next().await.is_some() {}
 }
 
-fn forget_the_gone(environments: &Environments, served: &mut HashMap<EnvironmentName, Served>) {
-    served.retain(|name, served| {
-        let stays = environments.get(name).is_some();
-        if !stays {
-            served.stop.cancel();
-        }
-        stays
-    });
+impl Part {
+    fn new(of: &CancellationToken) -> Part {
+        Part { stop: of.child_token(), under_way: TaskTracker::new() }
+    }
+
+    fn run(&self, tasks: &mut JoinSet<()>, work: impl Future<Output = ()> + Send + 'static) {
+        tasks.spawn(self.under_way.track_future(work));
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.under_way.close();
+        self.under_way.wait().await;
+    }
 }
 
 impl Host {
+    /// Keeps of `before` what is still right, and starts what is not.
     async fn serve(
         &mut self,
-        environment: &EnvironmentName,
-        preferred: Option<SocketAddr>,
+        wish: &Serve,
+        before: Option<Served>,
         tasks: &mut JoinSet<()>,
     ) -> io::Result<Served> {
-        let listener = match self.first.take() {
+        let place = (wish.bucket.clone(), wish.dag_path.clone());
+        let listening = match before {
+            Some(before) if before.place == place => return Ok(before),
+            Some(Served { address, listener, delivery, .. }) => {
+                delivery.end().await;
+                Some((address, listener))
+            }
+            None => None,
+        };
+        let following = Part::new(&self.stop);
+        let delivery = self.deliver(wish).await?;
+        following.run(tasks, delivery.run(following.stop.clone()));
+        let (address, listener) = match listening {
+            Some(listening) => listening,
+            None => self.listen(wish, tasks).await?,
+        };
+        Ok(Served { address, listener, place, delivery: following })
+    }
+
+    async fn listen(
+        &mut self,
+        wish: &Serve,
+        tasks: &mut JoinSet<()>,
+    ) -> io::Result<(SocketAddr, Part)> {
+        let own = self.own.as_ref() == Some(&wish.environment);
+        let listener = match self.first.take_if(|_| own) {
             Some(listener) => listener,
-            None => self.bind(preferred).await?,
+            None => self.bind(wish.preferred).await?,
         };
         let address = listener.local_addr()?;
-        let stop = self.stop.child_token();
-        let delivery = self.deliver(environment).await?;
-        tasks.spawn(delivery.run(stop.clone()));
         let server = WebServer::new(
-            environment.clone(),
+            wish.environment.clone(),
             self.environments.clone(),
             self.rooms.tokens.clone(),
             Arc::clone(&self.rooms.runtime),
         );
         let front = Front {
-            name: environment.to_string(),
+            name: wish.environment.to_string(),
             tls: Some(self.tls.clone()),
             door: Door::new(address),
             handler: Arc::new(move |request| {
@@ -110,20 +162,18 @@ impl Host {
                 Box::pin(async move { server.call(request).await })
             }),
         };
-        tasks.spawn(gateway::serve(listener, front, stop.clone()));
-        Ok(Served { address, stop })
+        let part = Part::new(&self.stop);
+        part.run(tasks, gateway::serve(listener, front, part.stop.clone()));
+        Ok((address, part))
     }
 
     /// Fills the environment's dags directory, before anything reads it.
-    async fn deliver(&self, environment: &EnvironmentName) -> io::Result<Delivery> {
-        let Some(described) = self.environments.get(environment) else {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the environment is gone"));
-        };
+    async fn deliver(&self, wish: &Serve) -> io::Result<Delivery> {
         let delivery = Delivery::new(
-            environment.clone(),
-            described.spec.bucket,
-            described.spec.dag_path,
-            self.home.join(environment.as_str()).join("dags"),
+            wish.environment.clone(),
+            wish.bucket.clone(),
+            wish.dag_path.clone(),
+            self.home.join(wish.environment.as_str()).join("dags"),
             self.rooms.objects.clone(),
             self.rooms.db.clone(),
             Arc::clone(&self.rooms.runtime),
@@ -131,7 +181,7 @@ impl Host {
         );
         delivery.sync_once().await.map_err(io::Error::other)?;
         // Nobody may be at the terminal.
-        drop(self.note.send(Note::Delivering(environment.clone())));
+        drop(self.note.send(Note::Delivering(wish.environment.clone())));
         Ok(delivery)
     }
 

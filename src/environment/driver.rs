@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::launch::{self, Launch, causes};
 use super::phase::{Effect, Fact, Fault, Life, Phase, Step};
 use super::store::{self, Record};
-use super::{Ask, BindWeb, Environment, Register, RequestError, Spec, Surroundings};
+use super::{Ask, Environment, Register, RequestError, Serve, Spec, Surroundings, Wish};
 use crate::db::Event;
 use crate::id::{self, EnvironmentName, LaunchId};
 use crate::limits::{PERSIST_RETRY_SECONDS, STOP_GRACE_SECONDS};
@@ -39,16 +39,14 @@ pub(super) enum Start {
 /// The end of a piece of work.
 #[derive(Debug)]
 enum End {
-    /// The web server's listener is there, and the launch that waited for it can go on.
-    Bound(LaunchId, Box<Spec>, SocketAddr),
+    /// The web server's listener and the DAGs are there, and the launch that waited for them can go on.
+    Served(LaunchId, Box<Spec>, SocketAddr),
     Fact(Fact),
 }
 
 /// What the loop owns.
 struct State {
     record: Record,
-    /// Whether the web server's listener was bound since windtunnel started.
-    bound: bool,
     underway: JoinSet<End>,
 }
 
@@ -110,7 +108,7 @@ impl Driver {
                 (Record { life, ..*record }, effect)
             }
         };
-        (State { record, bound: false, underway: JoinSet::new() }, effect)
+        (State { record, underway: JoinSet::new() }, effect)
     }
 
     async fn answer(&self, state: &mut State, ask: Ask) {
@@ -129,12 +127,14 @@ impl Driver {
 
     async fn conclude(&self, state: &mut State, end: End) {
         match end {
-            End::Bound(launch, spec, web) => {
-                state.record.web = Some(web);
-                state.bound = true;
-                self.persist_patiently(&state.record).await;
+            End::Served(launch, spec, web) => {
+                if state.record.web != Some(web) {
+                    state.record.web = Some(web);
+                    self.persist_patiently(&state.record).await;
+                }
                 self.publish(&state.record);
-                self.perform(state, Some(Effect::Launch { launch, spec }));
+                let work = self.launch(&state.record, web, (launch, *spec));
+                state.underway.spawn(async move { End::Fact(work.run().await) });
             }
             End::Fact(fact) => {
                 if let Fact::LaunchFailed { fault: Fault { code, message }, .. } = &fact {
@@ -172,16 +172,10 @@ impl Driver {
     fn perform(&self, state: &mut State, effect: Option<Effect>) {
         match effect {
             None => {}
-            Some(Effect::Launch { launch, spec }) => match state.record.web {
-                Some(web) if state.bound => {
-                    let work = self.launch(&state.record, web, (launch, *spec));
-                    state.underway.spawn(async move { End::Fact(work.run().await) });
-                }
-                preferred => {
-                    let around = Arc::clone(&self.around);
-                    state.underway.spawn(bind(around, preferred, launch, spec));
-                }
-            },
+            Some(Effect::Launch { launch, spec }) => {
+                let around = Arc::clone(&self.around);
+                state.underway.spawn(serve(around, state.record.web, launch, spec));
+            }
             Some(Effect::Remove) => {
                 let around = Arc::clone(&self.around);
                 let name = state.record.life.spec.name.clone();
@@ -260,23 +254,29 @@ fn lost(life: &runtime::Life) -> Option<Fact> {
     }
 }
 
-/// Has the web server's listener bound, and says where it is.
-async fn bind(
+/// Has the web server's listener bound and the DAGs put in place, and says where the listener is.
+async fn serve(
     around: Arc<Surroundings>,
     preferred: Option<SocketAddr>,
     launch: LaunchId,
     spec: Box<Spec>,
 ) -> End {
     let (answer, answered) = oneshot::channel();
-    let wish = BindWeb { environment: spec.name.clone(), preferred, answer };
-    let bound = match around.web.send(wish).await {
+    let wish = Wish::Serve(Serve {
+        environment: spec.name.clone(),
+        bucket: spec.bucket.clone(),
+        dag_path: spec.dag_path.clone(),
+        preferred,
+        answer,
+    });
+    let served = match around.wishes.send(wish).await {
         Ok(()) => {
             answered.await.unwrap_or_else(|_| Err(std::io::Error::other("windtunnel is stopping")))
         }
         Err(_) => Err(std::io::Error::other("windtunnel is stopping")),
     };
-    match bound {
-        Ok(web) => End::Bound(launch, spec, web),
+    match served {
+        Ok(web) => End::Served(launch, spec, web),
         Err(error) => {
             let message = format!("cannot make the web server ready: {}", causes(&error));
             let fault = Fault { code: "WEB_SERVER_NOT_READY", message };

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::fs;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 use super::phase::{Fact, Fault};
-use super::{Pinned, Spec, Surroundings};
+use super::{Pinned, Spec, Surroundings, Wish};
 use crate::airflow::{self, Recipe};
 use crate::id::{EnvironmentName, LaunchId, ObjectKey, QueueName};
 use crate::limits::{CELERY_VISIBILITY_SECONDS, STOP_GRACE_SECONDS};
@@ -124,6 +124,12 @@ impl Launch {
 
 /// Removes components, queue and files of an environment. Bucket and logs stay, as MWAA leaves them.
 pub(super) async fn remove(around: &Surroundings, name: &EnvironmentName, queue: String) -> Fact {
+    let (done, left) = oneshot::channel();
+    let wish = Wish::Leave { environment: name.clone(), done };
+    if around.wishes.send(wish).await.is_ok() {
+        // An answer that never comes means that windtunnel is stopping, and serves nobody any more.
+        drop(left.await);
+    }
     around.runtime.stop(name, Duration::from_secs(STOP_GRACE_SECONDS)).await;
     if let Err(error) = around.queues.remove(&queue_name(&queue)).await {
         return Fact::RemovalFailed(internal(&error));

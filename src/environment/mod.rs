@@ -142,20 +142,31 @@ pub struct Surroundings {
     pub home: PathBuf,
     pub aws: AwsAccess,
     pub aws_address: SocketAddr,
-    /// Asks `daemon` to listen for an environment's web server, before the launch, so that its address is known.
-    pub web: mpsc::Sender<BindWeb>,
+    /// Asks `daemon` to serve an environment, before the launch, so that its address is known and its DAGs are there.
+    pub wishes: mpsc::Sender<Wish>,
 }
 
-/// A wish for a web server listener. The daemon serves it until the environment is gone.
+/// What an environment wants of the daemon's outer rooms.
 #[derive(Debug)]
-pub struct BindWeb {
+pub enum Wish {
+    /// To be served, before a launch.
+    Serve(Serve),
+    /// To be served no longer. Answered when nothing writes into its folder any more.
+    Leave { environment: EnvironmentName, done: oneshot::Sender<()> },
+}
+
+/// A listener for the web server, and the DAGs of this place in the bucket in the environment's dags directory. Both go
+/// on until the environment wants something else.
+#[derive(Debug)]
+pub struct Serve {
     pub environment: EnvironmentName,
+    pub bucket: BucketName,
+    pub dag_path: String,
     /// The address it had before, if any.
     pub preferred: Option<SocketAddr>,
     pub answer: oneshot::Sender<std::io::Result<SocketAddr>>,
 }
 
-/// Why a request was not accepted. Nothing was done about it.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     #[error("environment `{0}` does not exist")]

@@ -109,14 +109,22 @@ impl Aws {
 /// The order matters: a target or a credential scope says it outright, a host prefix or a form says it by custom,
 /// and S3 is what has no marks of its own.
 fn service_of(request: &Request) -> Service {
-    let headers = request.headers();
+    service(request.headers(), request.uri())
+}
+
+/// Whether a request is one for S3.
+pub(super) fn is_for_s3(parts: &Parts) -> bool {
+    service(&parts.headers, &parts.uri) == Service::S3
+}
+
+fn service(headers: &HeaderMap, uri: &http::Uri) -> Service {
     if let Some(target) = text(headers, "x-amz-target") {
         return match target.split('.').next().unwrap_or_default() {
             "AmazonSQS" => Service::Sqs,
             other => Service::Other(other.to_owned()),
         };
     }
-    if let Some(scope) = credential_scope(request) {
+    if let Some(scope) = credential_scope(headers, uri) {
         return match scope.as_str() {
             "s3" => Service::S3,
             "sqs" => Service::Sqs,
@@ -128,7 +136,7 @@ fn service_of(request: &Request) -> Service {
     if ["api.", "env.", "ops."].iter().any(|prefix| host.starts_with(prefix)) {
         return Service::Mwaa;
     }
-    let query = request.uri().query().unwrap_or_default();
+    let query = uri.query().unwrap_or_default();
     let is_form = text(headers, "content-type")
         .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     if is_form || query.split('&').any(|pair| pair.starts_with("Action=")) {
@@ -138,13 +146,13 @@ fn service_of(request: &Request) -> Service {
 }
 
 /// `…/sqs/aws4_request`: the last part but one, from the header or a presigned query.
-fn credential_scope(request: &Request) -> Option<String> {
-    let from_header = text(request.headers(), "authorization")
+fn credential_scope(headers: &HeaderMap, uri: &http::Uri) -> Option<String> {
+    let from_header = text(headers, "authorization")
         .and_then(|header| header.split("Credential=").nth(1))
         .and_then(|rest| rest.split([',', ' ']).next())
         .map(str::to_owned);
     let from_query = || {
-        let query = request.uri().query()?;
+        let query = uri.query()?;
         let pair = query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?;
         Some(percent_encoding::percent_decode_str(pair).decode_utf8_lossy().into_owned())
     };

@@ -14,6 +14,8 @@ use crate::api::wire::Response;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Door {
     address: SocketAddr,
+    /// Pages from elsewhere may ask S3, which has rules of its own for them (CORS).
+    pages: bool,
 }
 
 /// Why a request was turned away.
@@ -30,7 +32,12 @@ pub enum Refusal {
 impl Door {
     /// The rule for a listener at `address`.
     pub fn new(address: SocketAddr) -> Door {
-        Door { address }
+        Door { address, pages: false }
+    }
+
+    /// The rule for the AWS endpoint at `address`: pages from elsewhere may ask S3, and nothing else.
+    pub fn for_pages_of_others(address: SocketAddr) -> Door {
+        Door { address, pages: true }
     }
 
     /// Lets a request in or says why not.
@@ -40,7 +47,12 @@ impl Door {
             return Err(Refusal::ForeignHost(host));
         }
         match origin_of(&parts.headers) {
-            Some(origin) if !self.is_our_origin(&origin) => Err(Refusal::ForeignOrigin(origin)),
+            Some(origin) if !self.is_our_origin(&origin) => {
+                if self.pages && super::aws::is_for_s3(parts) {
+                    return Ok(());
+                }
+                Err(Refusal::ForeignOrigin(origin))
+            }
             _ => Ok(()),
         }
     }

@@ -9,8 +9,11 @@
 
 mod blob;
 mod checksum;
+mod lifecycle;
 mod listing;
+mod lock;
 mod multipart;
+mod settings;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -18,9 +21,11 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::Durability;
@@ -30,8 +35,11 @@ use crate::id::{BucketName, ObjectKey, Region, VersionId};
 use blob::{Content, Folder, Placed, Stretch};
 pub use blob::{Damaged, Declared, Incoming, Reading, Received};
 pub use checksum::{Algorithm, Checksum, Span};
+pub use lifecycle::{Expiry, Noncurrent, Rule};
 pub use listing::{After, Entry, Page, Query, Shown};
+pub use lock::{DefaultRetention, Lock, Mode, Period, Retention};
 pub use multipart::{Complete, CompleteError, Completed, NewUpload, Stated, UploadError};
+pub use settings::{AmendError, Amendment, NewBucket, Settings};
 use store::{Body, BucketRow, New};
 pub use store::{Part, Piece, Upload};
 
@@ -43,6 +51,8 @@ pub struct Objects {
     db: Db,
     clock: Clock,
     folder: Folder,
+    /// Told when a bucket gets other lifecycle rules.
+    rules_changed: Arc<Notify>,
 }
 
 /// A bucket.
@@ -53,6 +63,8 @@ pub struct Bucket {
     /// The canonical id of who made it; empty for one that we made ourselves.
     pub owner: String,
     pub versioning: Versioning,
+    /// Where the bucket has object lock.
+    pub lock: Option<Lock>,
     pub created: Timestamp,
 }
 
@@ -105,6 +117,64 @@ pub struct Metadata {
     /// `x-amz-meta-*`, names in lower case.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub user: BTreeMap<String, String>,
+    /// How it is said to be encrypted; `None` is with S3's own keys. The bytes are kept as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+    /// `None` when nobody ever said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legal_hold: Option<bool>,
+    /// Who may do what with it; `None` is that its owner may do everything and nobody else anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<Grant>>,
+}
+
+/// Encryption that is not with S3's own keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encryption {
+    /// With a key of the key service.
+    Kms {
+        /// `aws:kms` or `aws:kms:dsse`.
+        algorithm: String,
+        key: String,
+        bucket_key: bool,
+    },
+    /// With a key that comes along with every request.
+    Customer {
+        /// In base64.
+        key_md5: String,
+    },
+}
+
+/// That somebody may do something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    pub to: Grantee,
+    pub permission: Permission,
+}
+
+/// Who may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Grantee {
+    /// By canonical id.
+    User(String),
+    /// Everyone, signed or not.
+    Everyone,
+    /// Everyone who is known.
+    Known,
+    /// Who delivers access logs.
+    LogDelivery,
+}
+
+/// What they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Permission {
+    FullControl,
+    Read,
+    Write,
+    ReadAcl,
+    WriteAcl,
 }
 
 /// Whether a bucket keeps versions. It never goes back to `Never`.
@@ -160,6 +230,10 @@ pub enum BucketError {
     Exists(Box<Bucket>),
     #[error("bucket `{0}` still has versions or delete markers")]
     NotEmpty(BucketName),
+    #[error("bucket `{0}` has object lock, which needs versions")]
+    Locked(BucketName),
+    #[error("bucket `{0}` does not keep versions, which object lock needs")]
+    NotVersioned(BucketName),
     #[error("the object index failed")]
     Index(#[from] rusqlite::Error),
 }
@@ -222,12 +296,14 @@ pub struct Deletion {
     /// `None` deletes the key: behind a delete marker where versions are kept.
     pub version: Option<VersionId>,
     pub condition: DeleteCondition,
+    /// Gets round a governance retention.
+    pub bypass: bool,
 }
 
 impl Deletion {
     /// Deletes `key` whatever it is.
     pub fn of(key: ObjectKey) -> Deletion {
-        Deletion { key, version: None, condition: DeleteCondition::default() }
+        Deletion { key, version: None, condition: DeleteCondition::default(), bypass: false }
     }
 }
 
@@ -249,10 +325,14 @@ pub enum DeleteError {
     Index(#[from] rusqlite::Error),
 }
 
-/// A version of `key` did not meet the condition of its deletion.
+/// Why one of several was not deleted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not in the state that the deletion asked for")]
-pub struct ConditionFailed(pub ObjectKey);
+pub enum Refused {
+    #[error("`{0}` is not in the state that the deletion asked for")]
+    Condition(ObjectKey),
+    #[error("`{0}` is retained or on legal hold")]
+    Locked(ObjectKey),
+}
 
 /// An object about to be written.
 #[derive(Clone, Debug)]
@@ -293,7 +373,7 @@ impl Objects {
         if swept > 0 {
             tracing::info!(swept, "removed unfinished writes");
         }
-        Ok(Objects { db, clock, folder })
+        Ok(Objects { db, clock, folder, rules_changed: Arc::default() })
     }
 
     /// The same store, that flushes files to the disk before it answers, or does not.
@@ -316,22 +396,14 @@ impl Objects {
         region: &Region,
         owner: &str,
     ) -> Result<Bucket, BucketError> {
-        let bucket = Bucket {
+        let new = NewBucket {
             name: name.clone(),
             region: region.clone(),
             owner: owner.to_owned(),
-            versioning: Versioning::Never,
-            created: self.clock.now(),
+            lock: false,
+            settings: Vec::new(),
         };
-        self.db
-            .write(move |tx| {
-                if let Some(there) = store::bucket(tx, &bucket.name)? {
-                    return Err(BucketError::Exists(Box::new(there.bucket)));
-                }
-                store::insert_bucket(tx, &bucket)?;
-                Ok(bucket)
-            })
-            .await
+        self.make_bucket(new).await
     }
 
     /// The bucket of that name.
@@ -382,8 +454,11 @@ impl Objects {
         let name = name.clone();
         self.db
             .write(move |tx| match store::bucket(tx, &name)? {
-                Some(row) => Ok(store::set_versioning(tx, row.id, versioning)?),
                 None => Err(BucketError::NoSuchBucket(name)),
+                Some(row) if row.bucket.lock.is_some() && versioning != Versioning::Enabled => {
+                    Err(BucketError::Locked(name))
+                }
+                Some(row) => Ok(store::set_versioning(tx, row.id, versioning)?),
             })
             .await
     }
@@ -395,12 +470,15 @@ impl Objects {
             region: Region::parse(HOME).expect("the home region is well formed"),
             owner: String::new(),
             versioning: Versioning::Enabled,
+            lock: None,
             created: self.clock.now(),
         };
         self.db
             .write(move |tx| {
                 match store::bucket(tx, &new.name)? {
-                    None => store::insert_bucket(tx, &new)?,
+                    None => {
+                        store::insert_bucket(tx, &new)?;
+                    }
                     Some(row) if row.bucket.versioning == Versioning::Enabled => {}
                     Some(row) => store::set_versioning(tx, row.id, Versioning::Enabled)?,
                 }
@@ -477,7 +555,8 @@ impl Objects {
         incoming.write(bytes).await?;
         let received = incoming.finish().await?;
         let put = Put::plain(bucket.clone(), key.clone(), metadata);
-        self.put(put, received).await.map_err(|error| match error {
+        // Boxed: what is kept beside an object is large, and this is inside every future that writes one.
+        Box::pin(self.put(put, received)).await.map_err(|error| match error {
             PutError::NoSuchBucket(bucket) => ObjectError::NoSuchBucket(bucket),
             PutError::NoSuchKey(key)
             | PutError::Damaged { key, .. }
@@ -571,7 +650,7 @@ impl Objects {
         bucket: &BucketName,
         owner: &str,
         deletions: Vec<Deletion>,
-    ) -> Result<Vec<Result<Deleted, ConditionFailed>>, DeleteError> {
+    ) -> Result<Vec<Result<Deleted, Refused>>, DeleteError> {
         let (bucket, owner, at) = (bucket.clone(), owner.to_owned(), self.clock.now());
         let (done, freed) = self
             .db
@@ -690,7 +769,7 @@ fn cut(stretches: Vec<Stretch>, range: Range<u64>) -> Vec<Stretch> {
 fn publish(
     tx: &mut Tx<'_>,
     bucket: &BucketName,
-    new: New,
+    mut new: New,
     precondition: Option<&Precondition>,
 ) -> Result<(Version, Vec<String>), PutError> {
     let Some(row) = store::bucket(tx, bucket)? else {
@@ -708,6 +787,11 @@ fn publish(
                 return Err(PutError::NoSuchKey(new.key));
             }
         }
+    }
+    if let Some(default) = row.bucket.lock.and_then(|lock| lock.default)
+        && new.metadata.retention.is_none()
+    {
+        new.metadata.retention = Some(default.from(new.at));
     }
     let (version, freed) = store::push(tx, &row, new)?;
     tx.announce(Event::ObjectWritten {
@@ -732,18 +816,21 @@ impl Deleting {
         &mut self,
         tx: &mut Tx<'_>,
         deletion: Deletion,
-    ) -> rusqlite::Result<Result<Deleted, ConditionFailed>> {
-        let Deletion { key, version, condition } = deletion;
+    ) -> rusqlite::Result<Result<Deleted, Refused>> {
+        let Deletion { key, version, condition, bypass } = deletion;
         let there = match &version {
             None => store::latest(tx, &self.bucket, &key)?,
             Some(id) => store::by_id(tx, &self.bucket, &key, id)?,
         };
         if there.as_ref().is_some_and(|there| !meets(there, &condition)) {
-            return Ok(Err(ConditionFailed(key)));
+            return Ok(Err(Refused::Condition(key)));
         }
         let Some(id) = version else { return self.delete_key(tx, key, there).map(Ok) };
         let is_marker = there.as_ref().is_some_and(|there| there.is_delete_marker);
         if let Some(there) = there {
+            if lock::holds(&there.metadata, self.at, bypass) {
+                return Ok(Err(Refused::Locked(key)));
+            }
             self.freed.extend(delete_version(tx, &self.bucket, &there)?);
         }
         Ok(Ok(Deleted { version: Some(id), is_marker }))

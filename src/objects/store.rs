@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::blob::{BlobName, Stretch};
 use super::checksum::{Algorithm, Checksum, Span};
-use super::{Bucket, Metadata, Version, Versioning};
+use super::{Bucket, Lock, Metadata, Rule, Settings, Version, Versioning};
 use crate::clock::Timestamp;
 use crate::db::Schema;
 use crate::id::{BucketName, ObjectKey, Region, VersionId};
@@ -94,6 +94,17 @@ pub(super) const SCHEMA: Schema = Schema {
         PRIMARY KEY (upload, part)
     ) STRICT;
     CREATE INDEX parts_by_blob ON parts (blob) WHERE blob IS NOT NULL;
+    ", "
+    -- What a bucket was told, as a text; none where it was told to be without.
+    CREATE TABLE settings (
+        bucket INTEGER NOT NULL REFERENCES buckets (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        value TEXT,
+        PRIMARY KEY (bucket, name)
+    ) STRICT, WITHOUT ROWID;
+    -- Object lock and lifecycle rules in words of our own, as JSON.
+    ALTER TABLE buckets ADD COLUMN lock TEXT;
+    ALTER TABLE buckets ADD COLUMN rules TEXT;
     "],
 };
 
@@ -158,7 +169,7 @@ fn algorithm(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Algorithm>
 
 // ---- buckets
 
-const BUCKET: &str = "id, name, region, owner, versioning, created_ms";
+const BUCKET: &str = "id, name, region, owner, versioning, created_ms, lock";
 
 fn bucket_of(row: &Row<'_>) -> rusqlite::Result<BucketRow> {
     let name: String = row.get(1)?;
@@ -175,6 +186,10 @@ fn bucket_of(row: &Row<'_>) -> rusqlite::Result<BucketRow> {
             _ => return Err(unreadable(4, Unknown(versioning))),
         },
         created: Timestamp::from_millis(row.get(5)?),
+        lock: match row.get::<_, Option<String>>(6)? {
+            None => None,
+            Some(text) => serde_json::from_str(&text).map_err(|error| unreadable(6, error))?,
+        },
     };
     Ok(BucketRow { id: row.get(0)?, bucket })
 }
@@ -200,19 +215,74 @@ pub(super) fn buckets(connection: &Connection) -> rusqlite::Result<Vec<BucketRow
     connection.prepare_cached(&sql)?.query_map([], bucket_of)?.collect()
 }
 
-pub(super) fn insert_bucket(connection: &Connection, bucket: &Bucket) -> rusqlite::Result<()> {
+/// Answers the new row's number.
+pub(super) fn insert_bucket(connection: &Connection, bucket: &Bucket) -> rusqlite::Result<i64> {
     connection
         .prepare_cached(
-            "INSERT INTO buckets (name, region, owner, versioning, created_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO buckets (name, region, owner, versioning, created_ms, lock)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
             bucket.name.as_str(),
             bucket.region.as_str(),
             bucket.owner,
             versioning_name(bucket.versioning),
-            bucket.created.as_millis()
-        ])
+            bucket.created.as_millis(),
+            bucket.lock.as_ref().map(to_json),
+        ])?;
+    Ok(connection.last_insert_rowid())
+}
+
+pub(super) fn set_lock(connection: &Connection, bucket: i64, lock: Lock) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE buckets SET lock = ?2 WHERE id = ?1")?
+        .execute((bucket, to_json(&lock)))
+        .map(drop)
+}
+
+pub(super) fn set_rules(
+    connection: &Connection,
+    bucket: i64,
+    rules: &[Rule],
+) -> rusqlite::Result<()> {
+    let text = Some(rules).filter(|rules| !rules.is_empty()).map(|rules| to_json(&rules));
+    connection
+        .prepare_cached("UPDATE buckets SET rules = ?2 WHERE id = ?1")?
+        .execute((bucket, text))
+        .map(drop)
+}
+
+/// The buckets that have lifecycle rules, with them.
+pub(super) fn all_rules(connection: &Connection) -> rusqlite::Result<Vec<(BucketName, Vec<Rule>)>> {
+    connection
+        .prepare_cached("SELECT name, rules FROM buckets WHERE rules IS NOT NULL ORDER BY name")?
+        .query_map([], |row| {
+            let name: String = row.get(0)?;
+            Ok((BucketName::parse(name).map_err(|error| unreadable(0, error))?, json(row, 1)?))
+        })?
+        .collect()
+}
+
+pub(super) fn settings(connection: &Connection, bucket: i64) -> rusqlite::Result<Settings> {
+    connection
+        .prepare_cached("SELECT name, value FROM settings WHERE bucket = ?1")?
+        .query_map([bucket], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()
+        .map(Settings)
+}
+
+pub(super) fn set_setting(
+    connection: &Connection,
+    bucket: i64,
+    name: &str,
+    value: Option<&str>,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO settings (bucket, name, value) VALUES (?1, ?2, ?3)
+             ON CONFLICT (bucket, name) DO UPDATE SET value = excluded.value",
+        )?
+        .execute((bucket, name, value))
         .map(drop)
 }
 
@@ -435,6 +505,17 @@ pub(super) struct New {
     pub(super) parts: Option<u32>,
     pub(super) body: Body,
     pub(super) at: Timestamp,
+}
+
+pub(super) fn set_metadata(
+    connection: &Connection,
+    sequence: i64,
+    metadata: &Metadata,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE versions SET metadata = ?2 WHERE sequence = ?1")?
+        .execute((sequence, to_json(metadata)))
+        .map(drop)
 }
 
 /// Puts a version on top of its key, as the bucket's versioning wants it. Answers it, and the blobs set free.

@@ -406,3 +406,39 @@ proptest! {
         prop_assert_eq!(seen, expected);
     }
 }
+
+// ---- lifecycle
+
+#[tokio::test]
+async fn rules_end_what_is_old_enough() {
+    let place = place().await;
+    let objects = &place.objects;
+    objects.set_versioning(&bucket(), Versioning::Enabled).await.unwrap();
+    place.put("logs/a", b"x").await;
+    let old = place.put("logs/a", b"y").await;
+    place.put("logs/other", b"x").await;
+    place.put("kept", b"x").await;
+    let rule = Rule {
+        prefix: "logs/".to_owned(),
+        expiry: Some(Expiry::Days(1)),
+        noncurrent: Some(Noncurrent { days: 2, keep: 0 }),
+        ..Rule::default()
+    };
+    objects.set_rules(&bucket(), ("lifecycle", None), vec![rule]).await.unwrap();
+    assert_eq!(objects.expire().await.unwrap(), 0, "nothing is old enough yet");
+    let days = |count: u64| std::time::Duration::from_secs(count * 24 * 60 * 60);
+    objects.clock.advance(days(2));
+    // Two markers; the first version of `a` was replaced long enough ago for the midnight after next only.
+    assert_eq!(objects.expire().await.unwrap(), 2);
+    let current = objects.find(&bucket(), &key("logs/a"), None).await.unwrap();
+    assert!(current.is_delete_marker);
+    assert!(objects.find(&bucket(), &key("logs/a"), Some(&old.id)).await.is_ok());
+    objects.clock.advance(days(3));
+    // What the markers hid is gone: two versions of `a` and the one of `other`.
+    assert_eq!(objects.expire().await.unwrap(), 3);
+    // Lone markers go when they are as old as objects may become.
+    assert_eq!(objects.expire().await.unwrap(), 2);
+    assert_eq!(objects.expire().await.unwrap(), 0);
+    let left = objects.current_below(&bucket(), "").await.unwrap();
+    assert_eq!(left.len(), 1);
+}

@@ -23,7 +23,10 @@ fn init_writes_a_project_and_never_overwrites() {
 fn every_verb_explains_itself() {
     let project = Project::empty("help");
     let help = project.run(&["--help"]);
-    for verb in ["init", "up", "down", "status", "env", "exec", "airflow", "open", "doctor"] {
+    for verb in [
+        "init", "up", "down", "status", "env", "exec", "airflow", "open", "doctor", "versions",
+        "diff", "restore",
+    ] {
         assert!(help.contains(verb), "{verb} is not in --help: {help}");
         let own = project.run(&[verb, "--help"]);
         assert!(own.to_lowercase().contains("example"), "{verb} --help has an example: {own}");

@@ -11,11 +11,16 @@
 mod cli;
 mod crash;
 mod door;
+mod history;
 mod journeys;
 mod mistakes;
 mod mwaa;
 mod readme;
+mod restarts;
 mod s3;
+mod s3_conformance;
+mod s3_kill;
+mod s3_load;
 mod sqs;
 mod support;
 mod users;

@@ -4,7 +4,8 @@ use http::StatusCode;
 
 use super::json;
 use crate::api::wire::Response;
-use crate::id::EnvironmentName;
+use crate::id::{EnvironmentName, VersionId};
+use crate::objects::ObjectError;
 use crate::runtime::ExecError;
 
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,16 @@ pub(super) enum Failure {
     WhichEnvironment(Vec<EnvironmentName>),
     #[error(transparent)]
     Command(#[from] ExecError),
+    #[error("the parameter `{0}` is missing")]
+    NoParameter(&'static str),
+    #[error("{0}")]
+    BadParameter(String),
+    #[error("{0}")]
+    NoSuchVersion(String),
+    #[error("version `{0}` is a delete marker: it says that there was nothing")]
+    DeleteMarker(VersionId),
+    #[error("the object store failed")]
+    Objects(#[from] ObjectError),
     #[error("the journal failed")]
     Journal(#[from] rusqlite::Error),
 }
@@ -36,15 +47,25 @@ fn listed(names: &[EnvironmentName]) -> String {
 impl Failure {
     pub(super) fn response(&self) -> Response {
         let status = match self {
-            Failure::NoSuchPage | Failure::NoSuchEnvironment(_) => StatusCode::NOT_FOUND,
+            Failure::NoSuchPage
+            | Failure::NoSuchEnvironment(_)
+            | Failure::NoSuchVersion(_)
+            | Failure::DeleteMarker(_) => StatusCode::NOT_FOUND,
             Failure::NoToken => StatusCode::FORBIDDEN,
             Failure::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Failure::BadBody(_) | Failure::WhichEnvironment(_) => StatusCode::BAD_REQUEST,
+            Failure::BadBody(_)
+            | Failure::WhichEnvironment(_)
+            | Failure::NoParameter(_)
+            | Failure::BadParameter(_) => StatusCode::BAD_REQUEST,
             Failure::NoEnvironment | Failure::Command(ExecError::NotRunning(_)) => {
                 StatusCode::CONFLICT
             }
             Failure::Command(ExecError::Deadline(_)) => StatusCode::GATEWAY_TIMEOUT,
             Failure::Command(ExecError::Interpreter(_)) => StatusCode::BAD_GATEWAY,
+            Failure::Objects(error) => {
+                tracing::error!(%error, "the console could not read an object");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Failure::Journal(error) => {
                 tracing::error!(%error, "the console could not read the journal");
                 StatusCode::INTERNAL_SERVER_ERROR

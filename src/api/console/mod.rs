@@ -5,6 +5,7 @@
 
 mod events;
 mod failure;
+mod history;
 mod import_errors;
 mod status;
 
@@ -27,6 +28,7 @@ use crate::db::Db;
 use crate::environment::Environments;
 use crate::id::EnvironmentName;
 use crate::limits::{CONSOLE_BODY_MAX_BYTES, CONSOLE_COMMAND_SECONDS};
+use crate::objects::Objects;
 use crate::runtime::{ExecError, Runtime};
 use crate::tokens::identity::{airflow_identity, iam_identity};
 use crate::tokens::{Grant, Tokens};
@@ -45,6 +47,7 @@ pub struct Surroundings {
     pub tokens: Tokens,
     /// Who the person at the terminal is in Airflow.
     pub identity: Identity,
+    pub objects: Objects,
     /// Where windtunnel really listens.
     pub addresses: Addresses,
     /// What every request must bring along.
@@ -117,6 +120,11 @@ impl Console {
                 Ok(json(StatusCode::OK, &status::of(&self.around, &errors)))
             }
             (Method::GET, "/events") => Ok(events::stream(&self.around, &request)),
+            (Method::GET, "/versions") => {
+                let history = history::versions(&self.around, request.uri()).await?;
+                Ok(json(StatusCode::OK, &history))
+            }
+            (Method::GET, "/object") => history::object(&self.around, request.uri()).await,
             (Method::POST, "/shutdown") => {
                 self.around.ending.cancel();
                 Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))

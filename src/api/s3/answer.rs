@@ -3,12 +3,12 @@
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use s3s::S3Error;
 use time::macros::format_description;
 
 use super::xml::escape;
-use crate::api::wire::{RequestId, Response};
+use crate::api::wire::{Request, RequestId, Response};
 use crate::clock::Timestamp;
 use crate::id::random_text;
 
@@ -38,16 +38,32 @@ pub(super) struct Frame {
     host_id: String,
     head: bool,
     path: String,
+    range: Option<String>,
+    /// The request brought a body, which nobody may have read.
+    body: bool,
 }
 
 impl Frame {
-    pub(super) fn of(id: Option<RequestId>, method: &Method, uri: &Uri) -> Frame {
+    pub(super) fn of(id: Option<RequestId>, request: &Request) -> Frame {
         let request_id = match id {
             Some(RequestId(id)) => id,
             None => random_text(16).to_ascii_uppercase(),
         };
         let host_id = STANDARD.encode(random_text(48));
-        Frame { request_id, host_id, head: *method == Method::HEAD, path: uri.path().to_owned() }
+        let text = |name: header::HeaderName| {
+            let value = request.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let length = text(header::CONTENT_LENGTH);
+        Frame {
+            request_id,
+            host_id,
+            head: request.method() == Method::HEAD,
+            path: request.uri().path().to_owned(),
+            range: text(header::RANGE),
+            body: length.is_some_and(|length| length != "0")
+                || request.headers().contains_key(header::TRANSFER_ENCODING),
+        }
     }
 
     /// Completes an answer.
@@ -59,12 +75,16 @@ impl Frame {
         let body = if bare {
             Body::empty()
         } else if failed {
-            self.completed(body).await
+            self.completed(&head.headers, body).await
         } else {
             super::body(body)
         };
         if failed || head.status == StatusCode::NOT_MODIFIED {
             head.headers.remove(header::CONTENT_LENGTH);
+        }
+        if failed && self.body {
+            // A client that has not sent its body yet, or not all of it, must not go on with this connection.
+            head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         for (name, value) in [
             ("x-amz-request-id", self.request_id.as_str()),
@@ -79,7 +99,7 @@ impl Frame {
     }
 
     /// The error document, with what `s3s` leaves out of it.
-    async fn completed(&self, mut body: s3s::Body) -> Body {
+    async fn completed(&self, headers: &HeaderMap, mut body: s3s::Body) -> Body {
         const END: &str = "</Error>";
         const MAX_BYTES: usize = 64 * 1024;
         let bytes = body.store_all_limited(MAX_BYTES).await.unwrap_or_default();
@@ -88,9 +108,17 @@ impl Frame {
             return Body::from(bytes);
         };
         let mut text = text.to_owned();
-        for (name, value) in
-            [("Resource", &self.path), ("RequestId", &self.request_id), ("HostId", &self.host_id)]
-        {
+        let size = headers.get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+        let size = size.and_then(|range| range.strip_prefix("bytes */"));
+        let range = size.and(self.range.as_deref());
+        for (name, value) in [
+            ("RangeRequested", range),
+            ("ActualObjectSize", size),
+            ("Resource", Some(self.path.as_str())),
+            ("RequestId", Some(self.request_id.as_str())),
+            ("HostId", Some(self.host_id.as_str())),
+        ] {
+            let Some(value) = value else { continue };
             text.extend(["<", name, ">"]);
             escape(&mut text, value);
             text.extend(["</", name, ">"]);

@@ -5,18 +5,19 @@ use s3s::dto::{
     Bucket as ListedBucket, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput,
     CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput,
     GetBucketLocationOutput, GetBucketVersioningInput, GetBucketVersioningOutput, HeadBucketInput,
-    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Owner, PutBucketVersioningInput,
-    PutBucketVersioningOutput,
+    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, ObjectOwnership, Owner,
+    PutBucketVersioningInput, PutBucketVersioningOutput,
 };
 use s3s::{S3Response, S3Result, s3_error};
 
-use super::Surroundings;
 use super::operations::bucket_name;
 use super::request::Given;
+use super::settings::Ownership;
+use super::{Surroundings, acl};
 use crate::clock::Timestamp;
 use crate::config::Identity;
 use crate::id::{BucketName, Region};
-use crate::objects::{BucketError, Versioning};
+use crate::objects::{BucketError, NewBucket, Versioning};
 
 /// The region whose buckets have no location constraint, for historical reasons.
 const CLASSIC_REGION: &str = "us-east-1";
@@ -71,19 +72,33 @@ pub(super) async fn list(
     }))
 }
 
+/// Names that S3 keeps for itself, and labels that no host name can have.
+fn is_reserved(name: &str) -> bool {
+    name.starts_with("sthree-")
+        || ["-s3alias", "--ol-s3", "--x-s3", ".mrap"].iter().any(|end| name.ends_with(end))
+        || name.contains(".-")
+        || name.contains("-.")
+}
+
 pub(super) async fn create(
     surroundings: &Surroundings,
     given: Given,
     input: CreateBucketInput,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let name = BucketName::parse(input.bucket)
-        .map_err(|_| s3_error!(InvalidBucketName, "The specified bucket is not valid."))?;
-    if input.object_lock_enabled_for_bucket == Some(true) {
-        return Err(s3_error!(NotImplemented, "Object lock is not implemented."));
-    }
+        .ok()
+        .filter(|name| !is_reserved(name.as_str()))
+        .ok_or_else(|| s3_error!(InvalidBucketName, "The specified bucket is not valid."))?;
     let constraint = input.create_bucket_configuration.and_then(|asked| asked.location_constraint);
     let region = match constraint.as_ref().map(BucketLocationConstraint::as_str) {
         None | Some("") => surroundings.region.clone(),
+        // AWS: that region is named by naming none.
+        Some(CLASSIC_REGION) => {
+            return Err(s3_error!(
+                InvalidLocationConstraint,
+                "The specified location-constraint is not valid"
+            ));
+        }
         // AWS: the oldest name of eu-west-1.
         Some("EU") => Region::parse("eu-west-1").expect("eu-west-1 is a region"),
         Some(region) => Region::parse(region).map_err(|_| {
@@ -92,7 +107,10 @@ pub(super) async fn create(
     };
     let location = Some(format!("/{name}"));
     let owner = &given.caller.canonical_id;
-    match surroundings.objects.create_bucket(&name, &region, owner).await {
+    let told = told(surroundings, &given, input.object_ownership.as_ref())?;
+    let lock = input.object_lock_enabled_for_bucket == Some(true);
+    let new = NewBucket { name: name.clone(), region, owner: owner.clone(), lock, settings: told };
+    match surroundings.objects.make_bucket(new).await {
         Ok(_) => Ok(S3Response::new(CreateBucketOutput { location })),
         Err(BucketError::Exists(there))
             if surroundings.owner(&there.owner).canonical_id != *owner =>
@@ -105,10 +123,51 @@ pub(super) async fn create(
         }
         // AWS: in us-east-1 making one's own bucket again succeeds.
         Err(BucketError::Exists(there)) if there.region.as_str() == CLASSIC_REGION => {
+            let (_, told) = surroundings.objects.settings(&name).await?;
+            if Ownership::of(&told) != Ownership::Enforced {
+                let whose = acl::Whose { owner, bucket_owner: owner };
+                let grants = given.acl.of_write(surroundings, &told, whose)?;
+                let list = grants.map(|grants| acl::setting(&grants));
+                surroundings.objects.set_setting(&name, "acl", list).await?;
+            }
             Ok(S3Response::new(CreateBucketOutput { location }))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What a new bucket is told from the start, where that is not what S3 gives every new bucket.
+fn told(
+    surroundings: &Surroundings,
+    given: &Given,
+    asked: Option<&ObjectOwnership>,
+) -> S3Result<Vec<(&'static str, Option<String>)>> {
+    let ownership = match asked {
+        None => Ownership::from(surroundings.ownership),
+        Some(asked) => Ownership::named(asked.as_str())
+            .ok_or_else(|| s3_error!(InvalidArgument, "Invalid x-amz-object-ownership header"))?,
+    };
+    if ownership == Ownership::Enforced {
+        let harmless = ["private", "bucket-owner-full-control"];
+        let canned = given.acl.canned.as_deref();
+        if !given.acl.is_none() && !canned.is_some_and(|canned| harmless.contains(&canned)) {
+            return Err(acl::acl_with_ownership());
+        }
+        let document = asked.map(|asked| Ownership::document(asked.as_str()));
+        return Ok(document
+            .map(|document| ("ownershipControls", Some(document)))
+            .into_iter()
+            .collect());
+    }
+    // Whoever wants ACLs wants them to have an effect: nothing is shut from the start.
+    let document = asked.map(|asked| Ownership::document(asked.as_str()));
+    let mut told = vec![("ownershipControls", document), ("publicAccessBlock", None)];
+    let owner = given.caller.canonical_id.as_str();
+    let whose = acl::Whose { owner, bucket_owner: owner };
+    if let Some(grants) = given.acl.grants(surroundings, whose)? {
+        told.push(("acl", Some(acl::setting(&grants))));
+    }
+    Ok(told)
 }
 
 pub(super) async fn head(

@@ -4,8 +4,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use s3s::{S3Error, S3ErrorCode, s3_error};
 
 use crate::objects::{
-    Algorithm, BucketError, CompleteError, ConditionFailed, Damaged, DeleteError, FindError,
-    ObjectError, PutError, UploadError, Version,
+    Algorithm, AmendError, BucketError, CompleteError, Damaged, DeleteError, FindError,
+    ObjectError, PutError, Refused, UploadError, Version,
 };
 
 pub(super) fn no_such_bucket() -> S3Error {
@@ -62,12 +62,32 @@ pub(super) fn of_body(error: &(dyn std::error::Error + Send + Sync + 'static)) -
             "The request signature we calculated does not match the signature you provided."
         );
     }
+    if text.contains("EntityTooLarge") {
+        return s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed size");
+    }
+    if text.contains("EntityTooSmall") {
+        return s3_error!(
+            EntityTooSmall,
+            "Your proposed upload is smaller than the minimum allowed size"
+        );
+    }
+    if text.contains("MalformedPOSTRequest") {
+        return malformed_form();
+    }
     if text.contains("exceeds limit") || text.contains("length limit exceeded") {
         return s3_error!(MaxMessageLengthExceeded, "Your request was too big.");
     }
     s3_error!(
         IncompleteBody,
         "You did not provide the number of bytes specified by the Content-Length HTTP header."
+    )
+}
+
+/// A form upload that is none.
+pub(super) fn malformed_form() -> S3Error {
+    s3_error!(
+        MalformedPOSTRequest,
+        "The body of your POST request is not well-formed multipart/form-data."
     )
 }
 
@@ -123,6 +143,15 @@ impl From<BucketError> for S3Error {
             BucketError::NotEmpty(_) => {
                 s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty")
             }
+            BucketError::Locked(_) => s3_error!(
+                InvalidBucketState,
+                "An Object Lock configuration is present on this bucket, so the versioning state \
+                 cannot be changed."
+            ),
+            BucketError::NotVersioned(_) => s3_error!(
+                InvalidBucketState,
+                "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration"
+            ),
             BucketError::Index(_) => internal(&error),
         }
     }
@@ -162,9 +191,27 @@ impl From<DeleteError> for S3Error {
     }
 }
 
-impl From<ConditionFailed> for S3Error {
-    fn from(_: ConditionFailed) -> S3Error {
-        precondition()
+impl From<Refused> for S3Error {
+    fn from(refused: Refused) -> S3Error {
+        match refused {
+            Refused::Condition(_) => precondition(),
+            Refused::Locked(_) => locked(),
+        }
+    }
+}
+
+fn locked() -> S3Error {
+    s3_error!(AccessDenied, "Access Denied because object protected by object lock.")
+}
+
+impl From<AmendError> for S3Error {
+    fn from(error: AmendError) -> S3Error {
+        match error {
+            AmendError::NotFound(error) => error.into(),
+            AmendError::Marker(marker) => is_marker(&marker),
+            AmendError::NoLock(_) => super::lock::no_lock(),
+            AmendError::Locked(_) => locked(),
+        }
     }
 }
 

@@ -115,6 +115,11 @@ pub(super) fn asked(method: &Method, uri: &Uri) -> S3Result<Option<Listing>> {
         return Ok(None);
     }
     let has = |name: &str| parameters.iter().any(|(there, _)| there == name);
+    if has("allow-unordered")
+        && parameters.iter().any(|(name, value)| name == "delimiter" && !value.is_empty())
+    {
+        return Err(s3_error!(InvalidArgument, "allow-unordered cannot be used with a delimiter"));
+    }
     let kind = if has("versions") {
         Kind::Versions
     } else if parameters.iter().any(|(name, value)| name == "list-type" && value == "2") {

@@ -12,14 +12,14 @@ use s3s::{S3Error, S3Response, S3Result, s3_error};
 
 use super::Surroundings;
 use super::buckets::{moment, owner_of};
-use super::error;
 use super::listing::url_encoded;
 use super::objects::{
-    SourceConditions, algorithm, checksum_type, metadata_of, precondition, shown_id, source,
-    strong, take_in, url_of, with_checksum,
+    Settled, SourceConditions, algorithm, checksum_type, metadata_of, precondition, settled,
+    shown_id, source, strong, take_in, url_of, with_checksum,
 };
 use super::operations::{bucket_name, object_key};
 use super::request::Given;
+use super::{error, sse};
 use crate::config::Identity;
 use crate::id::BucketName;
 use crate::limits::{LIST_PAGE_MAX, PARTS_MAX};
@@ -89,22 +89,26 @@ pub(super) async fn create(
     input: CreateMultipartUploadInput,
 ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
     let checksum = announced(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
+    let metadata = metadata_of!(input, given);
+    let Settled { metadata, owner } = settled(surroundings, &given, metadata)?;
     let new = NewUpload {
         bucket: bucket_name(&input.bucket)?,
         key: object_key(&input.key)?,
-        metadata: metadata_of!(input, given),
-        owner: given.caller.canonical_id,
+        metadata,
+        owner,
         checksum,
     };
     let upload = surroundings.objects.create_upload(new).await?;
-    Ok(S3Response::new(CreateMultipartUploadOutput {
+    let mut response = S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(upload.id),
         checksum_algorithm: checksum.map(|(algorithm, _)| wire_algorithm(algorithm)),
         checksum_type: checksum.map(|(_, span)| wire_span(span)),
         ..Default::default()
-    }))
+    });
+    sse::show(&mut response.headers, upload.metadata.encryption.as_ref());
+    Ok(response)
 }
 
 fn part_number(number: i32) -> S3Result<u16> {
@@ -132,6 +136,7 @@ pub(super) async fn upload_part(
     let number = part_number(input.part_number)?;
     let (bucket, upload) =
         upload_of(surroundings, (&input.bucket, &input.key), &input.upload_id).await?;
+    given.encryption.check_part(upload.metadata.encryption.as_ref())?;
     let asked = algorithm(input.checksum_algorithm.as_ref())?;
     let announced = upload.checksum.map(|(algorithm, _)| algorithm);
     let hashed = announced.or(given.algorithm()).or(asked);
@@ -146,7 +151,9 @@ pub(super) async fn upload_part(
     if let Some((algorithm, value)) = echoed {
         output = with_checksum!(output, algorithm, value);
     }
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    sse::show(&mut response.headers, upload.metadata.encryption.as_ref());
+    Ok(response)
 }
 
 /// `bytes=first-last`, both ends within the source.
@@ -165,7 +172,7 @@ fn copy_range(asked: Option<&str>, size_bytes: u64) -> S3Result<std::ops::Range<
 
 pub(super) async fn copy_part(
     surroundings: &Surroundings,
-    _: Given,
+    given: Given,
     input: UploadPartCopyInput,
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
     let number = part_number(input.part_number)?;
@@ -177,7 +184,8 @@ pub(super) async fn copy_part(
         if_modified_since: input.copy_source_if_modified_since,
         if_unmodified_since: input.copy_source_if_unmodified_since,
     };
-    let (from, _) = source(surroundings, &input.copy_source, conditions).await?;
+    given.encryption.check_part(upload.metadata.encryption.as_ref())?;
+    let (from, _) = source(surroundings, &given, &input.copy_source, conditions).await?;
     let range = copy_range(input.copy_source_range.as_deref(), from.size_bytes)?;
     let objects = &surroundings.objects;
     let mut reading = objects.read(&from, range).await?;
@@ -193,11 +201,13 @@ pub(super) async fn copy_part(
         last_modified: Some(moment(part.modified)),
         ..Default::default()
     };
-    Ok(S3Response::new(UploadPartCopyOutput {
+    let mut response = S3Response::new(UploadPartCopyOutput {
         copy_part_result: Some(with_checksum!(result, algorithm, value)),
         copy_source_version_id: shown_id(surroundings, &from).await?,
         ..Default::default()
-    }))
+    });
+    sse::show(&mut response.headers, upload.metadata.encryption.as_ref());
+    Ok(response)
 }
 
 fn malformed() -> S3Error {

@@ -8,22 +8,22 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use s3s::dto::{
     Checksum as WireChecksum, ChecksumAlgorithm, ChecksumType, CopyObjectInput, CopyObjectOutput,
-    CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
-    DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, Error as FailedDeletion,
+    CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput, ETag, ETagCondition,
     GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectAttributesParts, GetObjectInput,
     GetObjectOutput, HeadObjectInput, HeadObjectOutput, MetadataDirective, ObjectAttributes,
-    ObjectIdentifier, ObjectPart, PutObjectInput, PutObjectOutput, StorageClass, StreamingBlob,
-    TaggingDirective,
+    ObjectPart, PutObjectInput, PutObjectOutput, StorageClass, StreamingBlob, TaggingDirective,
 };
-use s3s::{S3Error, S3Response, S3Result, s3_error};
+use s3s::{S3Response, S3Result, s3_error};
 
 use super::buckets::{moment, set};
 use super::operations::{bucket_name, object_key, version_id};
 use super::request::{Given, header_of};
-use super::{Surroundings, answer, error, listing};
+use super::settings::Ownership;
+use super::target::Target;
+use super::{Surroundings, access, acl, answer, error, lifecycle, listing, lock, sse};
 use crate::clock::Timestamp;
 use crate::id::{ObjectKey, VersionId};
-use crate::limits::{DELETE_OBJECTS_MAX, LIST_PAGE_MAX, OBJECT_PUT_MAX_BYTES};
+use crate::limits::{LIST_PAGE_MAX, OBJECT_PUT_MAX_BYTES};
 use crate::objects::{
     Algorithm, Checksum, DeleteCondition, Deletion, Metadata, ObjectError, Objects, Piece,
     Precondition, Put, Reading, Received, Version, Versioning,
@@ -111,28 +111,54 @@ pub(super) fn precondition(
     }
 }
 
-/// `x-amz-tagging`: a query string.
-pub(super) fn tags(header: Option<&str>) -> S3Result<Vec<(String, String)>> {
-    let Some(header) = header else { return Ok(Vec::new()) };
-    let uri = http::Uri::builder().path_and_query(format!("/?{header}")).build();
-    let uri = uri.map_err(|_| {
-        s3_error!(
-            InvalidArgument,
-            "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters \
-             without tag name duplicates."
-        )
-    })?;
-    let tags = super::signature::query_pairs(&uri);
-    let too_long =
-        tags.iter().any(|(key, value)| key.chars().count() > 128 || value.chars().count() > 256);
-    let twice = tags
-        .iter()
-        .enumerate()
-        .any(|(at, (key, _))| tags[..at].iter().any(|(before, _)| before == key));
-    if tags.len() > 10 || too_long || twice {
-        return Err(s3_error!(InvalidTag, "The tags you provided are not valid"));
+/// The storage classes of S3 (S3 API reference, `x-amz-storage-class`).
+const STORAGE_CLASSES: [&str; 12] = [
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "OUTPOSTS",
+    "GLACIER_IR",
+    "SNOW",
+    "EXPRESS_ONEZONE",
+    "FSX_OPENZFS",
+];
+
+/// What is written, and by whom, once it is clear that the bucket takes it so.
+pub(super) struct Settled {
+    pub(super) metadata: Metadata,
+    /// A canonical id.
+    pub(super) owner: String,
+}
+
+/// Completes what is kept beside a new object's bytes with what the bucket has to say of it.
+pub(super) fn settled(
+    surroundings: &Surroundings,
+    given: &Given,
+    mut metadata: Metadata,
+) -> S3Result<Settled> {
+    let place = given.place.as_deref().ok_or_else(error::no_such_bucket)?;
+    let (bucket, told) = place;
+    if given.lock.any && bucket.lock.is_none() {
+        return Err(lock::no_lock());
     }
-    Ok(tags)
+    let class = metadata.storage_class.as_deref();
+    if class.is_some_and(|class| !STORAGE_CLASSES.contains(&class)) {
+        return Err(s3_error!(InvalidStorageClass, "The storage class you specified is not valid"));
+    }
+    let bucket_owner = surroundings.owner(&bucket.owner).canonical_id.as_str();
+    let caller = given.caller.canonical_id.as_str();
+    let gives_up = given.acl.canned.as_deref() == Some("bucket-owner-full-control");
+    let owner = match Ownership::of(told) {
+        Ownership::Enforced => bucket_owner,
+        Ownership::Preferred if gives_up => bucket_owner,
+        Ownership::Preferred | Ownership::Writer => caller,
+    };
+    metadata.grants = given.acl.of_write(surroundings, told, acl::Whose { owner, bucket_owner })?;
+    Ok(Settled { metadata, owner: owner.to_owned() })
 }
 
 pub(super) fn storage_class(asked: Option<StorageClass>) -> Option<String> {
@@ -152,8 +178,12 @@ macro_rules! metadata_of {
             expires: $given.expires.clone(),
             website_redirect_location: $input.website_redirect_location,
             storage_class: $crate::api::s3::objects::storage_class($input.storage_class),
-            tags: $crate::api::s3::objects::tags($input.tagging.as_deref())?,
+            tags: $crate::api::s3::tagging::of_header($input.tagging.as_deref())?,
             user: $given.user.clone(),
+            encryption: $given.encryption.of_write($given.told("encryption")),
+            retention: $given.lock.retention,
+            legal_hold: $given.lock.legal_hold,
+            grants: None,
         }
     };
 }
@@ -197,24 +227,17 @@ pub(super) async fn put(
 ) -> S3Result<S3Response<PutObjectOutput>> {
     let bucket = bucket_name(&input.bucket)?;
     let key = object_key(&input.key)?;
-    // Looked for before the body is asked for: a client that waits for "100 Continue" learns it at once.
-    surroundings.objects.bucket(&bucket).await?;
     let precondition = precondition(input.if_match.as_ref(), input.if_none_match.as_ref())?;
     let mut metadata = metadata_of!(input, given);
     if let Some(user) = input.metadata {
         metadata.user.extend(user);
     }
+    // Before the body is asked for: a client that waits for "100 Continue" learns at once that there is no bucket.
+    let Settled { metadata, owner } = settled(surroundings, &given, metadata)?;
     let asked = algorithm(input.checksum_algorithm.as_ref())?;
     let algorithm = given.algorithm().or(asked);
     let received = take_in(&surroundings.objects, input.body.take(), &given, algorithm).await?;
-    let put = Put {
-        bucket,
-        key,
-        metadata,
-        owner: given.caller.canonical_id.clone(),
-        precondition,
-        declared: given.declared()?,
-    };
+    let put = Put { bucket, key, metadata, owner, precondition, declared: given.declared()? };
     let version = surroundings.objects.put(put, received).await?;
     let mut output = PutObjectOutput { e_tag: Some(strong(&version.etag)), ..Default::default() };
     // AWS: a put says the id of the version it made, and none where there are no versions to tell apart.
@@ -223,7 +246,20 @@ pub(super) async fn put(
         output.checksum_type = Some(checksum_type(checksum));
         output = with_checksum!(output, checksum.algorithm, checksum.value.clone());
     }
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    sse::show(&mut response.headers, version.metadata.encryption.as_ref());
+    show_expiration(&mut response.headers, &given, &version);
+    Ok(response)
+}
+
+/// Says when a lifecycle rule will end an object.
+fn show_expiration(headers: &mut HeaderMap, given: &Given, version: &Version) {
+    let document = given.told("lifecycle");
+    if version.is_latest
+        && let Some(at) = lifecycle::expiration_of(document, version)
+    {
+        set(headers, "x-amz-expiration", &at);
+    }
 }
 
 // ---- get and head
@@ -268,7 +304,7 @@ macro_rules! asked {
     };
 }
 
-fn millis(at: s3s::dto::Timestamp) -> Timestamp {
+pub(super) fn millis(at: s3s::dto::Timestamp) -> Timestamp {
     let at: time::OffsetDateTime = at.into();
     let millis = at.unix_timestamp_nanos() / 1_000_000;
     Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
@@ -288,11 +324,13 @@ async fn look(
     asked: Asked,
 ) -> S3Result<Look> {
     let version = find(surroundings, place, asked.version_id.as_deref()).await?;
+    given.encryption.check_read(version.metadata.encryption.as_ref())?;
     let mut headers = headers_of(&version, &asked);
+    show_expiration(&mut headers, given, &version);
     if let Some(id) = shown_id(surroundings, &version).await? {
         set(&mut headers, "x-amz-version-id", &id);
     }
-    match outcome(&version, &asked) {
+    match outcome(&version, &asked, surroundings.objects.now()) {
         Outcome::Go => {}
         Outcome::Failed => return Err(error::precondition()),
         Outcome::NotModified => return Err(error::not_modified(headers)),
@@ -307,8 +345,8 @@ async fn look(
         }
         (Some(number), None) => Some(part_range(surroundings, &version, number).await?),
         (None, Some(range)) if still_the_same(given.if_range.as_deref(), &version) => {
-            let range = range.check(version.size_bytes);
-            Some(range.map_err(|_| error::bad_range(version.size_bytes))?)
+            let range = range.check(version.size_bytes).ok().filter(|range| !range.is_empty());
+            Some(range.ok_or_else(|| error::bad_range(version.size_bytes))?)
         }
         (None, _) => None,
     };
@@ -349,7 +387,13 @@ fn headers_of(version: &Version, asked: &Asked) -> HeaderMap {
         storage_class,
         tags,
         user,
+        encryption,
+        retention: _,
+        legal_hold: _,
+        grants: _,
     } = &version.metadata;
+    sse::show(&mut headers, encryption.as_ref());
+    lock::show(&mut headers, &version.metadata);
     let kind = content_type.as_deref().unwrap_or("binary/octet-stream");
     set(&mut headers, "content-type", kind);
     for (name, value) in [
@@ -399,7 +443,7 @@ fn matches(condition: &ETagCondition, version: &Version) -> bool {
 }
 
 /// RFC 9110, 13.2.2: a condition on the `ETag` overrides the one on the date.
-fn outcome(version: &Version, asked: &Asked) -> Outcome {
+fn outcome(version: &Version, asked: &Asked, now: Timestamp) -> Outcome {
     let newer_than = |at: &s3s::dto::Timestamp| {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
         seconds(version.modified) > seconds(millis(at.clone()))
@@ -414,7 +458,8 @@ fn outcome(version: &Version, asked: &Asked) -> Outcome {
     }
     let not_modified = match (&asked.if_none_match, &asked.if_modified_since) {
         (Some(condition), _) => matches(condition, version),
-        (None, Some(at)) => !newer_than(at),
+        // AWS: a moment that is still to come says nothing.
+        (None, Some(at)) => millis(at.clone()) <= now && !newer_than(at),
         (None, None) => false,
     };
     if not_modified { Outcome::NotModified } else { Outcome::Go }
@@ -495,13 +540,47 @@ fn streamed(reading: Reading) -> StreamingBlob {
     StreamingBlob::from(body)
 }
 
+/// The attributes that an object has for `GetObjectAttributes`.
+const ATTRIBUTES: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
+
+/// AWS: at least one attribute is asked for, and none that there is not.
+pub(super) fn check_attributes(headers: &HeaderMap) -> S3Result<()> {
+    let given = headers.get_all("x-amz-object-attributes");
+    let names: Vec<String> = given
+        .iter()
+        .flat_map(|value| {
+            String::from_utf8_lossy(value.as_bytes())
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    if names.is_empty() || names.iter().any(|name| !ATTRIBUTES.contains(&name.as_str())) {
+        return Err(s3_error!(InvalidArgument, "Invalid attribute name specified."));
+    }
+    Ok(())
+}
+
+/// The answer of [`attributes`] as S3 writes it: the only one whose `ETag` has no quotes.
+pub(super) async fn unquoted(answer: http::Response<s3s::Body>) -> http::Response<s3s::Body> {
+    let (mut head, mut body) = answer.into_parts();
+    // A thousand parts at most, and what s3s wrote is in memory already.
+    let bytes = body.store_all_limited(crate::limits::S3_XML_MAX_BYTES).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes).replace("<ETag>&quot;", "<ETag>");
+    let text = text.replace("<ETag>\"", "<ETag>").replace("&quot;</ETag>", "</ETag>");
+    let text = text.replace("\"</ETag>", "</ETag>");
+    head.headers.remove(http::header::CONTENT_LENGTH);
+    http::Response::from_parts(head, s3s::Body::from(text))
+}
+
 pub(super) async fn attributes(
     surroundings: &Surroundings,
-    _: Given,
+    given: Given,
     input: GetObjectAttributesInput,
 ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
     let version =
         find(surroundings, (&input.bucket, &input.key), input.version_id.as_deref()).await?;
+    given.encryption.check_read(version.metadata.encryption.as_ref())?;
     let asked = |name: &str| {
         input.object_attributes.iter().any(|attribute| {
             attribute.as_str().split(',').any(|attribute| attribute.trim() == name)
@@ -585,12 +664,16 @@ pub(super) struct SourceConditions {
 /// Finds what a copy copies.
 pub(super) async fn source(
     surroundings: &Surroundings,
+    given: &Given,
     from: &CopySource,
     conditions: SourceConditions,
 ) -> S3Result<(Version, Option<VersionId>)> {
     let CopySource::Bucket { bucket, key, version_id: id } = from else {
         return Err(s3_error!(NotImplemented, "Access points are not implemented."));
     };
+    let target = Target::of_object(bucket, key, id.as_deref());
+    let headers = HeaderMap::new();
+    access::check(surroundings, &given.caller, &access::Want::read(&target, &headers)).await?;
     let (name, key, id) = (bucket_name(bucket)?, object_key(key)?, version_id(id.as_deref())?);
     let version = surroundings.objects.find(&name, &key, id.as_ref()).await?;
     if version.is_delete_marker {
@@ -614,7 +697,8 @@ pub(super) async fn source(
         with_checksum: false,
         instead: Vec::new(),
     };
-    match outcome(&version, &asked) {
+    given.encryption.check_source(version.metadata.encryption.as_ref())?;
+    match outcome(&version, &asked, surroundings.objects.now()) {
         Outcome::Go => Ok((version, id)),
         Outcome::Failed | Outcome::NotModified => Err(error::precondition()),
     }
@@ -629,20 +713,33 @@ fn replaces(directive: Option<&str>, name: &str) -> S3Result<bool> {
     }
 }
 
+/// The conditions of a copy on its target, which `s3s` leaves out.
+fn target_condition(given: &Given) -> S3Result<Option<Precondition>> {
+    let condition = |text: &str| match text.trim() {
+        "*" => ETagCondition::Any,
+        text => {
+            let bare = text.trim_start_matches("W/").trim_matches('"');
+            ETagCondition::ETag(strong(bare))
+        }
+    };
+    let (if_match, if_none_match) =
+        (given.if_match.as_deref().map(condition), given.if_none_match.as_deref().map(condition));
+    precondition(if_match.as_ref(), if_none_match.as_ref())
+}
+
 pub(super) async fn copy(
     surroundings: &Surroundings,
     given: Given,
     input: CopyObjectInput,
 ) -> S3Result<S3Response<CopyObjectOutput>> {
     let (bucket, key) = (bucket_name(&input.bucket)?, object_key(&input.key)?);
-    surroundings.objects.bucket(&bucket).await?;
     let conditions = SourceConditions {
         if_match: input.copy_source_if_match,
         if_none_match: input.copy_source_if_none_match,
         if_modified_since: input.copy_source_if_modified_since,
         if_unmodified_since: input.copy_source_if_unmodified_since,
     };
-    let (from, id) = source(surroundings, &input.copy_source, conditions).await?;
+    let (from, id) = source(surroundings, &given, &input.copy_source, conditions).await?;
     if from.size_bytes > OBJECT_PUT_MAX_BYTES {
         return Err(s3_error!(
             InvalidRequest,
@@ -657,7 +754,7 @@ pub(super) async fn copy(
     let changes = new_metadata
         || input.storage_class.is_some()
         || input.website_redirect_location.is_some()
-        || input.server_side_encryption.is_some();
+        || given.encryption.is_any();
     if from.bucket == bucket && from.key == key && id.is_none() && !changes {
         return Err(s3_error!(
             InvalidRequest,
@@ -668,14 +765,20 @@ pub(super) async fn copy(
     }
     let asked = algorithm(input.checksum_algorithm.as_ref())?;
     let given_metadata = metadata_of!(input, given);
+    // AWS: ACL, lock and encryption are never copied, and neither is the storage class.
     let mut metadata = Metadata {
         storage_class: given_metadata.storage_class.clone(),
         website_redirect_location: given_metadata.website_redirect_location.clone(),
+        encryption: given_metadata.encryption.clone(),
+        retention: given_metadata.retention,
+        legal_hold: given_metadata.legal_hold,
+        grants: None,
         ..if new_metadata { given_metadata.clone() } else { from.metadata.clone() }
     };
     metadata.tags = if new_tags { given_metadata.tags } else { from.metadata.tags.clone() };
-    let owner = given.caller.canonical_id;
-    let put = Put { owner, ..Put::plain(bucket, key, metadata) };
+    let Settled { metadata, owner } = settled(surroundings, &given, metadata)?;
+    let precondition = target_condition(&given)?;
+    let put = Put { owner, precondition, ..Put::plain(bucket, key, metadata) };
     let version = surroundings.objects.copy(&from, put, asked).await?;
     let mut result = CopyObjectResult {
         e_tag: Some(strong(&version.etag)),
@@ -686,12 +789,15 @@ pub(super) async fn copy(
         result.checksum_type = Some(checksum_type(checksum));
         result = with_checksum!(result, checksum.algorithm, checksum.value.clone());
     }
-    Ok(S3Response::new(CopyObjectOutput {
+    let mut response = S3Response::new(CopyObjectOutput {
         copy_object_result: Some(result),
         copy_source_version_id: shown_id(surroundings, &from).await?,
         version_id: Some(version.id.to_string()).filter(|id| id != "null"),
         ..Default::default()
-    }))
+    });
+    sse::show(&mut response.headers, version.metadata.encryption.as_ref());
+    show_expiration(&mut response.headers, &given, &version);
+    Ok(response)
 }
 
 // ---- delete
@@ -717,6 +823,7 @@ pub(super) async fn delete(
             modified: input.if_match_last_modified_time.map(millis),
             size_bytes: input.if_match_size.map(i64::cast_unsigned),
         },
+        bypass: given.bypass,
     };
     let owner = &given.caller.canonical_id;
     let mut done = surroundings.objects.delete_many(&bucket, owner, vec![deletion]).await?;
@@ -724,77 +831,6 @@ pub(super) async fn delete(
     Ok(S3Response::new(DeleteObjectOutput {
         delete_marker: Some(true).filter(|_| deleted.is_marker),
         version_id: deleted.version.map(|id| id.to_string()),
-        ..Default::default()
-    }))
-}
-
-fn deletion_of(identifier: &ObjectIdentifier) -> S3Result<Deletion> {
-    Ok(Deletion {
-        key: object_key(&identifier.key)?,
-        version: version_id(identifier.version_id.as_deref().filter(|id| !id.is_empty()))?,
-        condition: DeleteCondition {
-            etag: identifier.e_tag.as_ref().map(|etag| etag.value().to_owned()),
-            modified: identifier.last_modified_time.clone().map(millis),
-            size_bytes: identifier.size.map(i64::cast_unsigned),
-        },
-    })
-}
-
-fn failed(identifier: &ObjectIdentifier, error: &S3Error) -> FailedDeletion {
-    FailedDeletion {
-        code: Some(error.code().as_str().to_owned()),
-        key: Some(identifier.key.clone()),
-        message: error.message().map(str::to_owned),
-        version_id: identifier.version_id.clone(),
-    }
-}
-
-pub(super) async fn delete_many(
-    surroundings: &Surroundings,
-    given: Given,
-    input: DeleteObjectsInput,
-) -> S3Result<S3Response<DeleteObjectsOutput>> {
-    let bucket = bucket_name(&input.bucket)?;
-    let identifiers = input.delete.objects;
-    if identifiers.is_empty() || identifiers.len() > DELETE_OBJECTS_MAX {
-        return Err(s3_error!(
-            MalformedXML,
-            "The XML you provided was not well-formed or did not validate against our published schema"
-        ));
-    }
-    let (mut deletions, mut asked, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-    for identifier in identifiers {
-        match deletion_of(&identifier) {
-            Ok(deletion) => {
-                deletions.push(deletion);
-                asked.push(identifier);
-            }
-            Err(error) => errors.push(failed(&identifier, &error)),
-        }
-    }
-    let owner = &given.caller.canonical_id;
-    let done = surroundings.objects.delete_many(&bucket, owner, deletions).await?;
-    let mut deleted = Vec::new();
-    for (identifier, done) in asked.into_iter().zip(done) {
-        match done {
-            Ok(done) => {
-                let marker = done.version.filter(|_| done.is_marker).map(|id| id.to_string());
-                deleted.push(DeletedObject {
-                    delete_marker: Some(true).filter(|_| done.is_marker),
-                    delete_marker_version_id: marker,
-                    key: Some(identifier.key),
-                    version_id: identifier.version_id,
-                });
-            }
-            Err(refused) => errors.push(failed(&identifier, &refused.into())),
-        }
-    }
-    if input.delete.quiet == Some(true) {
-        deleted.clear();
-    }
-    Ok(S3Response::new(DeleteObjectsOutput {
-        deleted: Some(deleted),
-        errors: Some(errors),
         ..Default::default()
     }))
 }

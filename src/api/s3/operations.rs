@@ -1,7 +1,6 @@
 //! The operations that `s3s` parses for us, each handed to its function. The rest answer 501 by themselves.
 
 use http::Extensions;
-use s3s::auth::Credentials;
 use s3s::dto;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
@@ -15,18 +14,8 @@ pub(super) struct Operations {
 }
 
 /// What a request says that its operation's input does not.
-pub(super) fn given(
-    surroundings: &Surroundings,
-    extensions: &mut Extensions,
-    credentials: Option<&Credentials>,
-) -> S3Result<Given> {
-    if let Some(given) = extensions.remove::<Given>() {
-        return Ok(given);
-    }
-    let key = credentials.map(|credentials| credentials.access_key.as_str());
-    let caller = key.and_then(|key| surroundings.identity(key)).cloned();
-    let denied = || s3_error!(AccessDenied, "Access Denied");
-    caller.map(Given::of_form).ok_or_else(denied)
+fn given(extensions: &mut Extensions) -> S3Result<Given> {
+    extensions.remove::<Given>().ok_or_else(super::access::denied)
 }
 
 pub(super) fn bucket_name(name: &str) -> S3Result<BucketName> {
@@ -54,8 +43,7 @@ macro_rules! operations {
                     &self,
                     mut request: S3Request<dto::$input>,
                 ) -> S3Result<S3Response<dto::$output>> {
-                    let credentials = request.credentials.as_ref();
-                    let given = given(&self.surroundings, &mut request.extensions, credentials)?;
+                    let given = given(&mut request.extensions)?;
                     $function(&self.surroundings, given, request.input).await
                 }
             )*
@@ -79,7 +67,6 @@ operations! {
     head_object: HeadObjectInput -> HeadObjectOutput = super::objects::head;
     copy_object: CopyObjectInput -> CopyObjectOutput = super::objects::copy;
     delete_object: DeleteObjectInput -> DeleteObjectOutput = super::objects::delete;
-    delete_objects: DeleteObjectsInput -> DeleteObjectsOutput = super::objects::delete_many;
     get_object_attributes: GetObjectAttributesInput -> GetObjectAttributesOutput
         = super::objects::attributes;
     create_multipart_upload: CreateMultipartUploadInput -> CreateMultipartUploadOutput

@@ -9,11 +9,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use s3s::dto::{Range, Timestamp, TimestampFormat};
 use s3s::{S3Result, TrailingHeaders, s3_error};
 
-use super::signature;
+use super::target::Target;
+use super::{acl, lock, signature, sse};
 use crate::config::Identity;
 use crate::id::AccountId;
 use crate::limits::{S3_XML_MAX_BYTES, USER_METADATA_MAX_BYTES};
-use crate::objects::{Algorithm, Declared};
+use crate::objects::{Algorithm, Bucket, Declared, Settings};
 
 /// Where the trailers of a body will be, once it has been read.
 #[derive(Clone, Debug)]
@@ -58,25 +59,23 @@ pub(super) struct Given {
     /// Without `x-amz-meta-`, names in lower case, values as they came.
     pub(super) user: BTreeMap<String, String>,
     pub(super) if_range: Option<String>,
+    pub(super) if_match: Option<String>,
+    pub(super) if_none_match: Option<String>,
+    pub(super) encryption: sse::Asked,
+    pub(super) lock: lock::Asked,
+    pub(super) acl: acl::Asked,
+    /// They mean to get round a governance retention.
+    pub(super) bypass: bool,
+    /// The bucket it is about, where there is one, and what that was told.
+    pub(super) place: Option<Arc<(Bucket, Settings)>>,
     /// How the caller reached us, for `Location`: scheme and host.
     pub(super) origin: String,
 }
 
 impl Given {
-    /// What a form upload gives: `s3s` has parsed it before we could look.
-    pub(super) fn of_form(caller: Identity) -> Given {
-        Given {
-            caller,
-            size_bytes: None,
-            md5: None,
-            checksum: None,
-            trailing: None,
-            trailers: Trailers::None,
-            expires: None,
-            user: BTreeMap::new(),
-            if_range: None,
-            origin: String::new(),
-        }
+    /// What the bucket was told; nothing where there is none.
+    pub(super) fn told(&self, name: &str) -> Option<&str> {
+        self.place.as_ref().and_then(|place| place.1.get(name))
     }
 
     /// The algorithm that the body shall be read with.
@@ -119,31 +118,25 @@ fn well_formed(algorithm: Algorithm, value: String) -> S3Result<String> {
     }
 }
 
-/// Reads a verified, un-chunked request, and makes it one that `s3s` takes without a signature.
-pub(super) async fn prepare(
-    request: http::Request<s3s::Body>,
-    account: &AccountId,
-    (caller, trailers): (Identity, Trailers),
-) -> S3Result<http::Request<s3s::Body>> {
-    let (mut head, body) = request.into_parts();
+/// Makes a verified request one in path style that is not signed. Answers how the caller reached us.
+pub(super) fn normalise(head: &mut http::request::Parts) -> String {
     let tls = head.extensions.get::<crate::api::wire::Connection>().is_some_and(|c| c.tls);
     head.uri = signature::strip(&head.uri, &mut head.headers);
     let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.unwrap_or_default().to_owned();
-    if let Some(bucket) = bucket_of_host(&host) {
-        let path = format!("/{bucket}{}", head.uri.path());
-        head.uri = signature::with_path_and_query(&head.uri, &path, head.uri.query());
+    head.uri = path_style(&head.uri, &host);
+    format!("{}://{host}", if tls { "https" } else { "http" })
+}
+
+/// The same URI with the bucket in its path, if the host names one.
+pub(super) fn path_style(uri: &Uri, host: &str) -> Uri {
+    match bucket_of_host(host) {
+        Some(bucket) => {
+            let path = format!("/{bucket}{}", uri.path());
+            signature::with_path_and_query(uri, &path, uri.query())
+        }
+        None => uri.clone(),
     }
-    check_owner(&head.headers, account)?;
-    let origin = format!("{}://{host}", if tls { "https" } else { "http" });
-    let given = read(&mut head.headers, caller, trailers, origin)?;
-    let body = if has_xml_body(&head.method, &head.uri) {
-        checked(body, &given, &head.uri).await?
-    } else {
-        body
-    };
-    head.extensions.insert(given);
-    Ok(http::Request::from_parts(head, body))
 }
 
 /// The bucket in a virtual-hosted-style host: `bucket.s3.anything` or `bucket.localhost`.
@@ -155,10 +148,27 @@ fn bucket_of_host(host: &str) -> Option<&str> {
     name.strip_suffix(".localhost").filter(|bucket| !bucket.is_empty() && *bucket != "s3")
 }
 
-fn check_owner(headers: &HeaderMap, account: &AccountId) -> S3Result<()> {
-    let expected = headers.get("x-amz-expected-bucket-owner");
-    if expected.is_some_and(|expected| expected.as_bytes() != account.as_str().as_bytes()) {
-        return Err(s3_error!(AccessDenied, "Access Denied"));
+/// AWS: an object's bytes come with their number, or in chunks.
+pub(super) fn check_length(head: &http::request::Parts, target: &Target) -> S3Result<()> {
+    let has = |name: &str| head.headers.contains_key(name);
+    let told =
+        has("content-length") || has("transfer-encoding") || has("x-amz-decoded-content-length");
+    if target.brings_bytes(&head.method) && !told && !has("x-amz-copy-source") {
+        return Err(s3_error!(
+            MissingContentLength,
+            "You must provide the Content-Length HTTP header."
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a request that expects the bucket to be another account's.
+pub(super) fn check_owner(headers: &HeaderMap, account: &AccountId) -> S3Result<()> {
+    for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+        let expected = headers.get(name);
+        if expected.is_some_and(|expected| expected.as_bytes() != account.as_str().as_bytes()) {
+            return Err(s3_error!(AccessDenied, "Access Denied"));
+        }
     }
     Ok(())
 }
@@ -167,12 +177,18 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-fn read(
-    headers: &mut HeaderMap,
-    caller: Identity,
-    trailers: Trailers,
-    origin: String,
-) -> S3Result<Given> {
+/// Who asks, what for, and when.
+pub(super) struct Asking {
+    pub(super) caller: Identity,
+    pub(super) trailers: Trailers,
+    pub(super) place: Option<Arc<(Bucket, Settings)>>,
+    pub(super) origin: String,
+    pub(super) now: crate::clock::Timestamp,
+}
+
+/// Takes out of the headers what `s3s` would refuse or misread.
+pub(super) fn read(headers: &mut HeaderMap, asking: Asking) -> S3Result<Given> {
+    let Asking { caller, trailers, place, origin, now } = asking;
     let length =
         headers.get("x-amz-decoded-content-length").or(headers.get(header::CONTENT_LENGTH));
     let length = length.cloned();
@@ -189,7 +205,9 @@ fn read(
     }
     let trailing = headers.remove("x-amz-trailer").and_then(|names| {
         let names = String::from_utf8_lossy(names.as_bytes()).to_ascii_lowercase();
-        Algorithm::ALL.into_iter().find(|algorithm| names.contains(&header_of(*algorithm)))
+        Algorithm::ALL
+            .into_iter()
+            .find(|algorithm| names.split(',').any(|name| name.trim() == header_of(*algorithm)))
     });
     strip_chunked(headers);
     tolerate(headers);
@@ -203,6 +221,14 @@ fn read(
         expires: text(headers, "expires"),
         user: user_metadata(headers)?,
         if_range: text(headers, "if-range"),
+        if_match: text(headers, "if-match"),
+        if_none_match: text(headers, "if-none-match"),
+        encryption: sse::Asked::read(headers)?,
+        lock: lock::Asked::read(headers, now)?,
+        acl: acl::Asked::read(headers),
+        bypass: text(headers, "x-amz-bypass-governance-retention")
+            .is_some_and(|bypass| bypass.eq_ignore_ascii_case("true")),
+        place,
         origin,
     };
     headers.remove(header::EXPIRES);
@@ -292,28 +318,22 @@ fn user_metadata(headers: &mut HeaderMap) -> S3Result<BTreeMap<String, String>> 
 }
 
 /// Whether the body is XML about the bucket or the object, and not the object itself.
-fn has_xml_body(method: &Method, uri: &Uri) -> bool {
-    let names: Vec<String> =
-        signature::query_pairs(uri).into_iter().map(|(name, _)| name).collect();
-    let has = |name: &str| names.iter().any(|there| there == name);
-    let about_an_object = uri.path().trim_start_matches('/').contains('/');
-    match *method {
-        Method::POST => true,
-        Method::PUT => {
-            !about_an_object || (!names.is_empty() && !has("partNumber") && !has("x-id"))
-        }
-        _ => false,
-    }
+pub(super) fn has_xml_body(method: &Method, target: &Target) -> bool {
+    *method == Method::POST || (*method == Method::PUT && !target.brings_bytes(method))
 }
 
 /// An XML body, whole and compared with its digests: `s3s` compares nothing.
-async fn checked(mut body: s3s::Body, given: &Given, uri: &Uri) -> S3Result<s3s::Body> {
+pub(super) async fn checked(
+    mut body: s3s::Body,
+    given: &Given,
+    target: &Target,
+) -> S3Result<bytes::Bytes> {
     let bytes = body
         .store_all_limited(S3_XML_MAX_BYTES)
         .await
         .map_err(|error| super::error::of_body(error.as_ref()))?;
     // With an upload id, a checksum in the headers is about the object and not about this body.
-    let about_the_object = signature::query_pairs(uri).iter().any(|(name, _)| name == "uploadId");
+    let about_the_object = target.has("uploadId");
     let declared = given.declared()?;
     if let Some((algorithm, value)) = declared.checksum.filter(|_| !about_the_object)
         && STANDARD.encode(algorithm.digest(&bytes)) != value
@@ -326,7 +346,7 @@ async fn checked(mut body: s3s::Body, given: &Given, uri: &Uri) -> S3Result<s3s:
             return Err(super::error::bad_md5());
         }
     }
-    Ok(s3s::Body::from(bytes))
+    Ok(bytes)
 }
 
 #[cfg(test)]

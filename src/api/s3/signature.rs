@@ -74,29 +74,90 @@ fn query_value(uri: &Uri, wanted: &str) -> Option<String> {
 }
 
 /// Finds the signature of a request: `SigV4` or `SigV2`, in a header or in the query.
-pub(super) fn claim(method: &Method, uri: &Uri, headers: &HeaderMap) -> Claim {
+pub(super) fn claim(method: &Method, uri: &Uri, headers: &HeaderMap) -> S3Result<Claim> {
     if method == Method::POST && is_form(headers) {
-        return Claim::Form;
+        return Ok(Claim::Form);
     }
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if let Some(header) = header.map(str::trim).filter(|header| !header.is_empty()) {
-        return Claim::Key(key_of_header(header).unwrap_or_default().to_owned());
-    }
-    if let Some(credential) = query_value(uri, "X-Amz-Credential") {
-        let key = credential.split('/').next().unwrap_or_default();
-        return Claim::Key(key.to_owned());
-    }
-    match query_value(uri, "AWSAccessKeyId") {
-        Some(key) => Claim::Key(key),
-        None => Claim::None,
+    let header = header.map(str::trim).filter(|header| !header.is_empty());
+    let v4 = query_value(uri, "X-Amz-Credential");
+    let v2 = query_value(uri, "AWSAccessKeyId");
+    match (header, v4, v2) {
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(s3_error!(
+            InvalidArgument,
+            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature \
+             query string parameter or the Authorization header should be specified"
+        )),
+        (Some(header), None, None) => key_of_header(header).map(|key| Claim::Key(key.to_owned())),
+        (None, Some(credential), _) => {
+            let key = credential.split('/').next().unwrap_or_default();
+            Ok(Claim::Key(key.to_owned()))
+        }
+        (None, None, Some(key)) => Ok(Claim::Key(key)),
+        (None, None, None) => Ok(Claim::None),
     }
 }
 
-fn key_of_header(header: &str) -> Option<&str> {
-    match header.split_once("Credential=") {
-        Some((_, credential)) => credential.split(['/', ',', ' ']).next(),
-        None => header.strip_prefix("AWS ")?.split(':').next(),
+fn key_of_header(header: &str) -> S3Result<&str> {
+    let malformed = || {
+        s3_error!(
+            AuthorizationHeaderMalformed,
+            "The authorization header that you provided is not valid."
+        )
+    };
+    if let Some(fields) = header.strip_prefix("AWS4-HMAC-SHA256") {
+        let field = |name: &str| {
+            let mut all = fields.split(',').map(str::trim);
+            all.find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
+        };
+        let credential = field("Credential").ok_or_else(malformed)?;
+        // A key, a day, a region, a service and a last word; only the key may hold slashes, and none does.
+        if credential.split('/').count() != 5
+            || field("SignedHeaders").is_none_or(str::is_empty)
+            || field("Signature").is_none_or(str::is_empty)
+        {
+            return Err(malformed());
+        }
+        return Ok(credential.split('/').next().unwrap_or_default());
     }
+    let Some(rest) = header.strip_prefix("AWS ") else {
+        return Err(s3_error!(InvalidArgument, "Unsupported Authorization Type"));
+    };
+    match rest.trim().split_once(':') {
+        Some((key, signature)) if !key.is_empty() && !signature.is_empty() => Ok(key),
+        Some(_) | None => Err(s3_error!(
+            InvalidArgument,
+            "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature"
+        )),
+    }
+}
+
+/// How far a request's clock may be from ours (S3 API reference, `RequestTimeTooSkewed`).
+const SKEW_MAX_SECONDS: i64 = 15 * 60;
+
+/// Refuses a request that is signed in a header but does not say when, or at another time than now.
+pub(super) fn check_date(headers: &HeaderMap, now: Timestamp) -> S3Result<()> {
+    let Some(authorization) = headers.get(header::AUTHORIZATION) else { return Ok(()) };
+    let named = headers.get("x-amz-date").or(headers.get(header::DATE));
+    let text = named.and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
+    let long = format_description!("[year][month][day]T[hour][minute][second]Z");
+    let at = time::PrimitiveDateTime::parse(text, long)
+        .map(time::PrimitiveDateTime::assume_utc)
+        .or_else(|_| {
+            time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc2822)
+        });
+    let at = at.map_err(|_| {
+        s3_error!(AccessDenied, "AWS authentication requires a valid Date or x-amz-date header")
+    })?;
+    // `s3s` compares the time of a version 4 signature itself.
+    let second_version = authorization.as_bytes().starts_with(b"AWS ");
+    if second_version && (at.unix_timestamp() - now.as_millis() / 1000).abs() > SKEW_MAX_SECONDS {
+        return Err(s3_error!(
+            RequestTimeTooSkewed,
+            "The difference between the request time and the current time is too large."
+        ));
+    }
+    Ok(())
 }
 
 /// The longest life of a presigned URL (S3 user guide, "Sharing objects with presigned URLs"): seven days.
@@ -182,13 +243,13 @@ mod tests {
     fn claimed(uri: &'static str, authorization: &'static str) -> Claim {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, authorization.parse().unwrap());
-        claim(&Method::GET, &Uri::from_static(uri), &headers)
+        claim(&Method::GET, &Uri::from_static(uri), &headers).unwrap()
     }
 
     #[test]
     fn the_access_key_is_found_in_all_four_places() {
         let key = Claim::Key("AKID".to_owned());
-        let v4 = "AWS4-HMAC-SHA256 Credential=AKID/20260102/us-east-1/s3/aws4_request, Signature=a";
+        let v4 = "AWS4-HMAC-SHA256 Credential=AKID/20260102/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=a";
         assert_eq!(claimed("/b/k", v4), key);
         assert_eq!(claimed("/b/k", "AWS AKID:c2lnbmVk"), key);
         let presigned = "/b/k?X-Amz-Credential=AKID%2F20260102%2Fus-east-1%2Fs3%2Faws4_request";

@@ -15,7 +15,7 @@ use crate::config::{AirflowRole, Durability};
 use crate::db::Db;
 use crate::objects;
 
-struct Place {
+pub(super) struct Place {
     _folder: TempDir,
     s3: S3,
 }
@@ -42,7 +42,7 @@ async fn place_with(auth: Auth) -> Place {
     Place { _folder: folder, s3: S3::new(objects, account, region, vec![identity()], auth) }
 }
 
-async fn place() -> Place {
+pub(super) async fn place() -> Place {
     let place = place_with(Auth::Lenient).await;
     assert_eq!(place.send("PUT", "/things", &[], "").await.status, StatusCode::OK);
     place
@@ -56,10 +56,10 @@ async fn versioned() -> Place {
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
 }
 
 impl Answer {
@@ -84,7 +84,7 @@ fn between<'t>(text: &'t str, from: &str, to: &str) -> &'t str {
 impl Place {
     /// Sends a request signed with a key that nobody knows.
     #[expect(clippy::too_many_arguments, reason = "a request has four parts")]
-    async fn send(
+    pub(super) async fn send(
         &self,
         method: &str,
         target: &str,
@@ -201,7 +201,7 @@ async fn who_is_not_known_is_refused_in_the_strict_mode_and_who_does_not_sign_al
     let strict = place_with(Auth::Strict).await;
     let answer = strict.send("GET", "/", &[], "").await;
     assert_eq!((answer.status.as_u16(), answer.code()), (403, "InvalidAccessKeyId"));
-    let unsigned = || http::Request::builder().uri("/things").body(Body::empty()).unwrap();
+    let unsigned = || http::Request::builder().uri("/").body(Body::empty()).unwrap();
     for place in [strict, place().await] {
         let answer = place.call(unsigned()).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (403, "AccessDenied"));
@@ -241,7 +241,7 @@ async fn an_error_names_its_resource_and_the_id_in_its_header() {
     assert_eq!((answer.status.as_u16(), answer.header("server")), (404, "AmazonS3"));
     let missing = place.send("HEAD", "/nowhere", &[], "").await;
     assert_eq!((missing.status.as_u16(), missing.body.len()), (404, 0));
-    assert_eq!(place.send("GET", "/things?tagging", &[], "").await.code(), "NotImplemented");
+    assert_eq!(place.send("GET", "/things/k?torrent", &[], "").await.code(), "NotImplemented");
 }
 
 #[tokio::test]
@@ -274,7 +274,7 @@ async fn ranges_and_conditions_answer_as_http_has_it() {
     let place = place().await;
     let put = place.send("PUT", "/things/key", &[], "0123456789").await;
     let etag = put.header("etag").to_owned();
-    let future = "Fri, 02 Jan 2099 03:04:05 GMT";
+    let same = "Fri, 02 Jan 2026 03:04:05 GMT";
     for (name, value, status, body) in [
         ("range", "bytes=2-4", 206, "234"),
         ("range", "bytes=-3", 206, "789"),
@@ -284,7 +284,9 @@ async fn ranges_and_conditions_answer_as_http_has_it() {
         ("if-match", etag.as_str(), 200, "0123456789"),
         ("if-match", "\"other\"", 412, ""),
         ("if-none-match", etag.as_str(), 304, ""),
-        ("if-modified-since", future, 304, ""),
+        ("if-modified-since", same, 304, ""),
+        // A moment to come says nothing.
+        ("if-modified-since", "Fri, 02 Jan 2099 03:04:05 GMT", 200, "0123456789"),
         ("if-modified-since", "whenever", 200, "0123456789"),
     ] {
         let answer = place.send("GET", "/things/key", &[(name, value)], "").await;
@@ -446,7 +448,10 @@ async fn buckets_are_made_described_and_listed() {
     let again = place.send("PUT", "/things", &[], "").await;
     assert_eq!((again.status.as_u16(), again.code()), (409, "BucketAlreadyOwnedByYou"));
     assert_eq!(place.send("PUT", "/Bad_Name", &[], "").await.code(), "InvalidBucketName");
-    let home = "<CreateBucketConfiguration><LocationConstraint>us-east-1</LocationConstraint></CreateBucketConfiguration>";
+    let classic = "<CreateBucketConfiguration><LocationConstraint>us-east-1</LocationConstraint></CreateBucketConfiguration>";
+    let refused = place.send("PUT", "/home-bucket", &[], classic).await;
+    assert_eq!(refused.code(), "InvalidLocationConstraint");
+    let home = classic.replace("us-east-1", "us-west-2");
     let made = place.send("PUT", "/home-bucket", &[], home).await;
     assert_eq!(made.header("location"), "/home-bucket", "{}", made.text());
     let head = place.send("HEAD", "/things", &[], "").await;
@@ -454,7 +459,7 @@ async fn buckets_are_made_described_and_listed() {
     let there = place.send("GET", "/things?location", &[], "").await;
     insta::assert_snapshot!(there.text(), @r#"<?xml version="1.0" encoding="UTF-8"?><LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">eu-west-1</LocationConstraint>"#);
     let home = place.send("GET", "/home-bucket?location", &[], "").await;
-    insta::assert_snapshot!(home.text(), @r#"<?xml version="1.0" encoding="UTF-8"?><LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></LocationConstraint>"#);
+    insta::assert_snapshot!(home.text(), @r#"<?xml version="1.0" encoding="UTF-8"?><LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">us-west-2</LocationConstraint>"#);
     let versioning = place.send("GET", "/things?versioning", &[], "").await;
     assert!(!versioning.text().contains("Status"), "{}", versioning.text());
     let all = place.send("GET", "/", &[], "").await;
@@ -475,4 +480,359 @@ async fn a_bucket_may_be_in_the_host() {
         .body(Body::empty())
         .unwrap();
     assert_eq!(place.call(request).await.text(), "hello");
+}
+
+// ---- what hangs on buckets and objects
+
+impl Place {
+    async fn put(&self, target: &str, body: &str) -> Answer {
+        self.send("PUT", target, &[], body).await
+    }
+
+    async fn get(&self, target: &str) -> Answer {
+        self.send("GET", target, &[], "").await
+    }
+
+    /// Sends a request that nobody signed.
+    async fn unsigned(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = http::Request::builder().method(method).uri(target);
+        for (name, value) in headers.iter().chain(&[("host", "127.0.0.1:5055")]) {
+            request = request.header(*name, *value);
+        }
+        self.call(request.body(Body::empty()).unwrap()).await
+    }
+}
+
+fn code(answer: &Answer) -> (u16, &str) {
+    (answer.status.as_u16(), between(answer.text(), "<Code>", "</Code>"))
+}
+
+#[tokio::test]
+async fn what_was_never_configured_answers_as_terraform_expects() {
+    let place = place().await;
+    for (name, status, wanted) in [
+        ("policy", 404, "NoSuchBucketPolicy"),
+        ("policyStatus", 404, "NoSuchBucketPolicy"),
+        ("cors", 404, "NoSuchCORSConfiguration"),
+        ("website", 404, "NoSuchWebsiteConfiguration"),
+        ("lifecycle", 404, "NoSuchLifecycleConfiguration"),
+        ("replication", 404, "ReplicationConfigurationNotFoundError"),
+        ("object-lock", 404, "ObjectLockConfigurationNotFoundError"),
+        ("tagging", 404, "NoSuchTagSet"),
+        ("metrics&id=a", 404, "NoSuchConfiguration"),
+    ] {
+        let answer = place.get(&format!("/things?{name}")).await;
+        assert_eq!(code(&answer), (status, wanted), "{name}");
+    }
+    for (name, wanted) in [
+        ("encryption", "<SSEAlgorithm>AES256</SSEAlgorithm>"),
+        ("publicAccessBlock", "<RestrictPublicBuckets>true</RestrictPublicBuckets>"),
+        ("ownershipControls", "BucketOwnerEnforced"),
+        ("versioning", "VersioningConfiguration"),
+        ("accelerate", "AccelerateConfiguration"),
+        ("logging", "BucketLoggingStatus"),
+        ("notification", "NotificationConfiguration"),
+        ("requestPayment", "<Payer>BucketOwner</Payer>"),
+        ("acl", "<Permission>FULL_CONTROL</Permission>"),
+        ("inventory", "<IsTruncated>false</IsTruncated>"),
+    ] {
+        let answer = place.get(&format!("/things?{name}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{name}");
+        assert!(answer.text().contains(wanted), "{name}: {}", answer.text());
+    }
+    for name in ["publicAccessBlock", "ownershipControls", "encryption"] {
+        let gone = place.send("DELETE", &format!("/things?{name}"), &[], "").await;
+        assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    }
+    let answer = place.get("/things?publicAccessBlock").await;
+    assert_eq!(code(&answer), (404, "NoSuchPublicAccessBlockConfiguration"));
+    let answer = place.get("/things?ownershipControls").await;
+    assert_eq!(code(&answer), (404, "OwnershipControlsNotFoundError"));
+    assert_eq!(place.get("/things?encryption").await.status, StatusCode::OK);
+    assert_eq!(code(&place.get("/nothing?cors").await), (404, "NoSuchBucket"));
+}
+
+#[tokio::test]
+async fn tags_keep_their_order_and_their_limits() {
+    let place = versioned().await;
+    let headers = [("x-amz-tagging", "z=1&a=b%20c")];
+    place.send("PUT", "/things/k", &headers, "x").await;
+    let answer = place.get("/things/k?tagging").await;
+    let set = "<Tag><Key>z</Key><Value>1</Value></Tag><Tag><Key>a</Key><Value>b c</Value></Tag>";
+    assert!(answer.text().contains(set), "{}", answer.text());
+    assert!(!answer.header("x-amz-version-id").is_empty());
+    assert_eq!(place.get("/things/k").await.header("x-amz-tagging-count"), "2");
+    let tag = |n: usize| format!("<Tag><Key>{n}</Key><Value/></Tag>");
+    let tags = |count| {
+        format!("<Tagging><TagSet>{}</TagSet></Tagging>", (0..count).map(tag).collect::<String>())
+    };
+    assert_eq!(code(&place.put("/things/k?tagging", &tags(11)).await), (400, "InvalidTag"));
+    assert_eq!(place.put("/things/k?tagging", &tags(10)).await.status, StatusCode::OK);
+    let gone = place.send("DELETE", "/things/k?tagging", &[], "").await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    assert!(place.get("/things/k?tagging").await.text().contains("<TagSet></TagSet>"));
+    assert_eq!(place.put("/things?tagging", &tags(50)).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(code(&place.put("/things?tagging", &tags(51)).await), (400, "InvalidTag"));
+    assert_eq!(code(&place.get("/things/none?tagging").await), (404, "NoSuchKey"));
+}
+
+#[tokio::test]
+async fn a_bucket_with_owner_enforced_takes_no_lists() {
+    let place = place().await;
+    let refused = (400, "AccessControlListNotSupported");
+    for acl in ["public-read", "private"] {
+        let headers = [("x-amz-acl", acl)];
+        assert_eq!(code(&place.send("PUT", "/things?acl", &headers, "").await), refused);
+        assert_eq!(code(&place.send("PUT", "/things/k", &headers, "x").await), refused);
+    }
+    let headers = [("x-amz-acl", "bucket-owner-full-control")];
+    assert_eq!(place.send("PUT", "/things/k", &headers, "x").await.status, StatusCode::OK);
+    let list = place.get("/things/k?acl").await;
+    assert!(list.text().contains("xsi:type=\"CanonicalUser\""));
+    let given = place.put("/things?acl", place.get("/things?acl").await.text()).await;
+    assert_eq!(given.status, StatusCode::OK);
+    assert_eq!(code(&place.unsigned("GET", "/things/k", &[]).await), (403, "AccessDenied"));
+}
+
+#[tokio::test]
+async fn lists_and_policies_let_others_in_where_the_bucket_allows_them() {
+    let place = place().await;
+    let headers = [("x-amz-object-ownership", "ObjectWriter")];
+    place.send("PUT", "/open", &headers, "").await;
+    let headers = [("x-amz-acl", "public-read")];
+    assert_eq!(place.send("PUT", "/open/k", &headers, "x").await.status, StatusCode::OK);
+    assert_eq!(place.send("PUT", "/open/closed", &[], "x").await.status, StatusCode::OK);
+    assert_eq!(place.unsigned("GET", "/open/k", &[]).await.text(), "x");
+    assert_eq!(place.unsigned("GET", "/open/closed", &[]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(place.unsigned("GET", "/open", &[]).await.status, StatusCode::FORBIDDEN);
+    let override_it = "/open/k?response-content-type=a";
+    assert_eq!(code(&place.unsigned("GET", override_it, &[]).await), (400, "InvalidRequest"));
+    let policy = r#"{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::things/*"}]}"#;
+    assert_eq!(code(&place.put("/things?policy", policy).await), (403, "AccessDenied"));
+    place.send("DELETE", "/things?publicAccessBlock", &[], "").await;
+    assert_eq!(place.put("/things?policy", policy).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(place.get("/things?policy").await.text(), policy);
+    place.put("/things/k", "y").await;
+    assert_eq!(place.unsigned("GET", "/things/k", &[]).await.text(), "y");
+    assert_eq!(
+        place.unsigned("PUT", "/things/k", &[("content-length", "0")]).await.status,
+        StatusCode::FORBIDDEN
+    );
+    assert!(place.get("/things?policyStatus").await.text().contains("<IsPublic>true</IsPublic>"));
+    assert_eq!(code(&place.put("/things?policy", "{").await), (400, "MalformedPolicy"));
+}
+
+#[tokio::test]
+async fn what_is_locked_stays() {
+    let place = place().await;
+    let headers = [("x-amz-bucket-object-lock-enabled", "true")];
+    assert_eq!(place.send("PUT", "/vault", &headers, "").await.status, StatusCode::OK);
+    let suspend = "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>";
+    assert_eq!(code(&place.put("/vault?versioning", suspend).await), (409, "InvalidBucketState"));
+    let default = |mode: &str, period: &str| {
+        format!(
+            "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule>\
+             <DefaultRetention><Mode>{mode}</Mode>{period}</DefaultRetention></Rule></ObjectLockConfiguration>"
+        )
+    };
+    for (body, wanted) in [
+        (default("GOVERNANCE", "<Days>0</Days>"), "InvalidRetentionPeriod"),
+        (default("GOVERNANCE", "<Days>1</Days><Years>1</Years>"), "MalformedXML"),
+        (default("abc", "<Days>1</Days>"), "MalformedXML"),
+    ] {
+        assert_eq!(code(&place.put("/vault?object-lock", &body).await), (400, wanted));
+    }
+    let days = default("GOVERNANCE", "<Days>1</Days>");
+    assert_eq!(place.put("/vault?object-lock", &days).await.status, StatusCode::OK);
+    assert_eq!(code(&place.put("/things?object-lock", &days).await), (409, "InvalidBucketState"));
+    let put = place.put("/vault/k", "x").await;
+    let id = put.header("x-amz-version-id").to_owned();
+    let head = place.send("HEAD", "/vault/k", &[], "").await;
+    assert_eq!(head.header("x-amz-object-lock-mode"), "GOVERNANCE");
+    assert_eq!(head.header("x-amz-object-lock-retain-until-date"), "2026-01-03T03:04:05.678Z");
+    let version = format!("/vault/k?versionId={id}");
+    assert_eq!(code(&place.send("DELETE", &version, &[], "").await), (403, "AccessDenied"));
+    assert_eq!(place.send("DELETE", "/vault/k", &[], "").await.status, StatusCode::NO_CONTENT);
+    let shorter = "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2026-01-02T04:00:00Z</RetainUntilDate></Retention>";
+    let retention = format!("/vault/k?retention&versionId={id}");
+    assert_eq!(code(&place.put(&retention, shorter).await), (403, "AccessDenied"));
+    let bypass = [("x-amz-bypass-governance-retention", "true")];
+    assert_eq!(place.send("PUT", &retention, &bypass, shorter).await.status, StatusCode::OK);
+    let hold = format!("/vault/k?legal-hold&versionId={id}");
+    let on = "<LegalHold><Status>ON</Status></LegalHold>";
+    assert_eq!(place.put(&hold, on).await.status, StatusCode::OK);
+    assert_eq!(place.send("DELETE", &version, &bypass, "").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(place.put(&hold, &on.replace("ON", "OFF")).await.status, StatusCode::OK);
+    assert_eq!(place.send("DELETE", &version, &bypass, "").await.status, StatusCode::NO_CONTENT);
+    place.put("/things/k", "x").await;
+    assert_eq!(code(&place.put("/things/k?legal-hold", on).await), (400, "InvalidRequest"));
+}
+
+#[tokio::test]
+async fn web_pages_may_do_what_the_bucket_says() {
+    let place = place().await;
+    let asks = [("origin", "http://a.example.com"), ("access-control-request-method", "GET")];
+    assert_eq!(place.unsigned("OPTIONS", "/things/k", &asks).await.status, StatusCode::FORBIDDEN);
+    let rules = "<CORSConfiguration><CORSRule><AllowedOrigin>http://*.example.com</AllowedOrigin>\
+        <AllowedMethod>GET</AllowedMethod><ExposeHeader>ETag</ExposeHeader></CORSRule></CORSConfiguration>";
+    assert_eq!(place.put("/things?cors", rules).await.status, StatusCode::OK);
+    let answer = place.unsigned("OPTIONS", "/things/k", &asks).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.header("access-control-allow-origin"), "http://a.example.com");
+    assert_eq!(place.unsigned("OPTIONS", "/things/k", &[]).await.status, StatusCode::BAD_REQUEST);
+    // Without a rule for it, a page from elsewhere needs a signature that can be verified.
+    let evil = [("origin", "https://evil.example")];
+    assert_eq!(place.send("GET", "/things/none", &evil, "").await.code(), "InvalidAccessKeyId");
+    let near = [("origin", "http://localhost:3000")];
+    assert_eq!(place.send("GET", "/things/none", &near, "").await.code(), "NoSuchKey");
+    let answer = place.send("GET", "/things/none", &asks[..1], "").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_eq!(answer.header("access-control-expose-headers"), "ETag");
+    let answer = place.send("PUT", "/things/k", &asks[..1], "x").await;
+    assert!(!answer.headers.contains_key("access-control-allow-origin"));
+    let bad = rules.replace("<AllowedMethod>GET", "<AllowedMethod>PATCH");
+    assert_eq!(code(&place.put("/things?cors", &bad).await), (400, "InvalidRequest"));
+}
+
+#[tokio::test]
+async fn lifecycle_rules_are_checked_and_named() {
+    let place = place().await;
+    let rule = |inside: &str| {
+        format!("<LifecycleConfiguration><Rule>{inside}</Rule></LifecycleConfiguration>")
+    };
+    for (inside, wanted) in [
+        (
+            "<Prefix/><Status>enabled</Status><Expiration><Days>1</Days></Expiration>",
+            "MalformedXML",
+        ),
+        (
+            "<Prefix/><Status>Enabled</Status><Expiration><Days>0</Days></Expiration>",
+            "InvalidArgument",
+        ),
+        (
+            "<Prefix/><Status>Enabled</Status><Expiration><Date>20200101</Date></Expiration>",
+            "MalformedXML",
+        ),
+        (
+            "<Prefix/><Status>Enabled</Status><Expiration><Date>2030-01-01T01:00:00Z</Date></Expiration>",
+            "InvalidArgument",
+        ),
+        ("<Status>Enabled</Status><Expiration><Days>1</Days></Expiration>", "MalformedXML"),
+        ("<Prefix/><Status>Enabled</Status>", "InvalidRequest"),
+    ] {
+        assert_eq!(
+            code(&place.put("/things?lifecycle", &rule(inside)).await),
+            (400, wanted),
+            "{inside}"
+        );
+    }
+    let good = rule(
+        "<Filter><Prefix>logs/</Prefix></Filter><Status>Enabled</Status><Expiration><Days>1</Days></Expiration>",
+    );
+    let put = place.put("/things?lifecycle", &good).await;
+    assert_eq!(put.status, StatusCode::OK);
+    assert_eq!(
+        put.header("x-amz-transition-default-minimum-object-size"),
+        "all_storage_classes_128K"
+    );
+    let text = place.get("/things?lifecycle").await;
+    assert!(text.text().contains("<Filter><Prefix>logs/</Prefix></Filter>"), "{}", text.text());
+    assert_eq!(between(text.text(), "<ID>", "</ID>").len(), 48);
+    let put = place.put("/things/logs/a", "x").await;
+    let expiration = put.header("x-amz-expiration");
+    assert!(
+        expiration.starts_with("expiry-date=\"Sun, 04 Jan 2026 00:00:00 GMT\""),
+        "{expiration}"
+    );
+    assert!(!place.put("/things/other", "x").await.headers.contains_key("x-amz-expiration"));
+}
+
+#[tokio::test]
+async fn encryption_is_said_again_and_customer_keys_are_asked_for() {
+    let place = place().await;
+    assert_eq!(place.put("/things/k", "x").await.header("x-amz-server-side-encryption"), "AES256");
+    let kms = [
+        ("x-amz-server-side-encryption", "aws:kms"),
+        ("x-amz-server-side-encryption-aws-kms-key-id", "key-1"),
+    ];
+    let put = place.send("PUT", "/things/kms", &kms, "x").await;
+    assert_eq!(put.header("x-amz-server-side-encryption-aws-kms-key-id"), "key-1");
+    assert_eq!(
+        code(&place.send("PUT", "/things/bad", &kms[1..], "x").await),
+        (400, "InvalidArgument")
+    );
+    let key = STANDARD.encode([7; 32]);
+    let md5 = STANDARD.encode(<md5::Md5 as md5::Digest>::digest([7; 32]));
+    let mine = [
+        ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+        ("x-amz-server-side-encryption-customer-key", key.as_str()),
+        ("x-amz-server-side-encryption-customer-key-md5", md5.as_str()),
+    ];
+    assert_eq!(
+        code(&place.send("PUT", "/things/mine", &mine[..2], "x").await),
+        (400, "InvalidArgument")
+    );
+    assert_eq!(place.send("PUT", "/things/mine", &mine, "x").await.status, StatusCode::OK);
+    assert_eq!(code(&place.get("/things/mine").await), (400, "InvalidRequest"));
+    let got = place.send("GET", "/things/mine", &mine, "").await;
+    assert_eq!(
+        (got.text(), got.header("x-amz-server-side-encryption-customer-key-md5")),
+        ("x", md5.as_str())
+    );
+}
+
+#[tokio::test]
+async fn a_form_uploads_what_its_policy_allows() {
+    let place = place().await;
+    let policy = |conditions: &str| {
+        STANDARD.encode(format!(
+            r#"{{"expiration": "2027-01-01T00:00:00Z", "conditions": [{{"bucket": "things"}}, {conditions}]}}"#
+        ))
+    };
+    let form = |fields: &[(&str, &str)]| {
+        let part = |(name, value): &(&str, &str)| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let body: String = fields.iter().map(part).collect::<Vec<_>>().concat();
+        body + "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello\r\n--b--\r\n"
+    };
+    let send = async |body: String| {
+        let request = http::Request::builder()
+            .method("POST")
+            .uri("/things")
+            .header("host", "127.0.0.1:5055")
+            .header("content-type", "multipart/form-data; boundary=b");
+        place.call(request.body(Body::from(body)).unwrap()).await
+    };
+    let allowed = policy(
+        r#"["starts-with", "$key", "in/"], ["content-length-range", 0, 5], ["eq", "$success_action_status", "201"]"#,
+    );
+    let mut fields = vec![
+        ("key", "in/${filename}"),
+        ("AWSAccessKeyId", "nobody"),
+        ("Policy", allowed.as_str()),
+        ("signature", "c2ln"),
+        ("success_action_status", "201"),
+    ];
+    let answer = send(form(&fields)).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+    assert!(answer.text().contains("<Key>in/a.txt</Key>"));
+    assert_eq!(place.get("/things/in/a.txt").await.text(), "hello");
+    fields.push(("x-amz-meta-a", "b"));
+    assert_eq!(code(&send(form(&fields)).await), (403, "AccessDenied"));
+    fields.pop();
+    fields[0].1 = "out/a";
+    assert_eq!(code(&send(form(&fields)).await), (403, "AccessDenied"));
+    fields[0].1 = "in/a";
+    fields[1].1 = "AKIDKNOWN";
+    assert_eq!(code(&send(form(&fields)).await), (403, "SignatureDoesNotMatch"));
+    fields[1].1 = "nobody";
+    let small = policy(
+        r#"["starts-with", "$key", ""], ["content-length-range", 0, 4], ["eq", "$success_action_status", "201"]"#,
+    );
+    fields[2].1 = &small;
+    assert_eq!(code(&send(form(&fields)).await), (400, "EntityTooLarge"));
+    assert_eq!(code(&send(form(&[("key", "a")])).await), (403, "AccessDenied"));
+    assert_eq!(code(&send(form(&fields[1..])).await), (400, "InvalidArgument"));
 }

@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use serde_json::json;
 
 use super::failure::Refusal;
+use super::words;
 use super::{Request, Response, WebServer};
 use crate::airflow::permitted;
 use crate::api::wire::rest_json;
@@ -40,7 +41,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// The words of a command line, quoted as a shell's are. Nothing is expanded.
 fn words(body: &[u8]) -> Result<Vec<String>, Refusal> {
     let line = std::str::from_utf8(body).map_err(|_| Refusal::NotText)?;
-    shlex::split(line).ok_or(Refusal::NotWords)
+    words::split(line).ok_or(Refusal::NotWords)
 }
 
 /// Exactly two members, both plain text: AWS's Lambda sample reads them as Python literals.

@@ -10,6 +10,7 @@ mod failure;
 mod login;
 mod page;
 mod proxy;
+mod words;
 
 use std::sync::Arc;
 

@@ -35,6 +35,7 @@ pub(super) struct Follow {
     progress: Progress,
     /// The line that told programs where everything is.
     ready: Value,
+    own: Option<EnvironmentName>,
     environment: Option<watch::Receiver<Option<Environment>>>,
     reports: broadcast::Receiver<(EnvironmentName, Report)>,
     notes: mpsc::UnboundedReceiver<Note>,
@@ -70,6 +71,7 @@ impl Follow {
             client,
             progress,
             ready,
+            own: own.cloned(),
             environment: own.and_then(|name| running.environments.watch(name)),
             reports: std::mem::replace(&mut running.reports, running.environments.reports()),
             notes: std::mem::replace(&mut running.notes, silence),
@@ -120,7 +122,7 @@ impl Follow {
         // Reports first: a stage's end is told before the status that follows from it.
         tokio::select! {
             biased;
-            report = heard(&mut self.reports) => News::Report(report),
+            report = heard(&mut self.reports, self.own.as_ref()) => News::Report(report),
             Some(note) = self.notes.recv() => News::Note(note),
             now = changed(&mut self.environment) => News::Environment(now.map(Box::new)),
             event = following(events) => News::Event(event),
@@ -217,7 +219,12 @@ impl Follow {
                     self.progress.say(&format!("{key} is gone"), Some(json!({ "mended": key })));
                 }
             }
-            Some("DagParsed") => self.parsed(&key, event),
+            Some("DagParsed") => {
+                let own = self.own.as_ref().map(EnvironmentName::as_str);
+                if event["environment"].as_str() == own {
+                    self.parsed(&key, event);
+                }
+            }
             Some(_) | None => {}
         }
     }
@@ -241,13 +248,17 @@ impl Follow {
     }
 }
 
-/// The next report; never, once nobody can report any more.
-async fn heard(reports: &mut broadcast::Receiver<(EnvironmentName, Report)>) -> Report {
+/// The next report of the project's own environment; never, once nobody can report any more.
+async fn heard(
+    reports: &mut broadcast::Receiver<(EnvironmentName, Report)>,
+    own: Option<&EnvironmentName>,
+) -> Report {
     loop {
         match reports.recv().await {
-            Ok((_, report)) => return report,
-            // Progress that nobody saw in time is no loss.
-            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Ok((name, report)) if Some(&name) == own => return report,
+            // Of an environment that was created through the API: whoever did it asks the API. And progress that
+            // nobody saw in time is no loss.
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }

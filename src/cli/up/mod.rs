@@ -4,10 +4,11 @@ mod follow;
 mod settle;
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +20,7 @@ use super::progress::Progress;
 use super::{Place, detach, terminal};
 use crate::config::Config;
 use crate::config::flags::Flags;
+use crate::config::private::state_mode;
 use crate::daemon;
 pub(super) use settle::docker_answers;
 
@@ -147,15 +149,17 @@ pub(super) fn summary(ready: &Value, available: &Value, last: &str) -> String {
     lines.join("\n")
 }
 
+/// How long one that does not answer may take to let go of the project.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Whoever runs the project's windtunnel holds this file's lock.
 pub(super) fn lock_path(state: &Path) -> PathBuf {
     state.join("lock")
 }
 
-/// Makes the state folder: open to be walked through (the database server has another user when we are root), not to
-/// be listed.
+/// Makes the state folder.
 fn prepare(state: &Path) -> Result<(), Failure> {
-    DirBuilder::new().recursive(true).mode(0o711).create(state).map_err(|error| {
+    DirBuilder::new().recursive(true).mode(state_mode()).create(state).map_err(|error| {
         let act = format!("make {}", state.display());
         Failure::cannot(&act, &error, "check the project folder's rights and free space")
     })
@@ -175,19 +179,25 @@ async fn lock(state: &Path) -> Result<File, Failure> {
         .map_err(|error| failed(&error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(running_already(state).await),
+        Err(std::fs::TryLockError::WouldBlock) => wait_for_lock(file, state).await,
         Err(std::fs::TryLockError::Error(error)) => Err(failed(&error)),
     }
 }
 
-async fn running_already(state: &Path) -> Failure {
-    let who = match Client::running(state).await {
-        Some((client, _)) => {
-            let daemon::Instance { pid, aws_endpoint, .. } = client.instance;
-            format!("pid {pid} serves it on {aws_endpoint}")
-        }
-        None => "another windtunnel is starting or stopping here".to_owned(),
-    };
+/// One that was killed holds its lock for a moment longer, one that stops until it has stopped.
+async fn wait_for_lock(file: File, state: &Path) -> Result<File, Failure> {
+    if let Some((client, _)) = Client::running(state).await {
+        let daemon::Instance { pid, aws_endpoint, .. } = client.instance;
+        return Err(running_already(format!("pid {pid} serves it on {aws_endpoint}")));
+    }
+    let locking = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+    match tokio::time::timeout(LOCK_PATIENCE, locking).await {
+        Ok(Ok(Ok(file))) => Ok(file),
+        _ => Err(running_already("another windtunnel is starting or stopping here".to_owned())),
+    }
+}
+
+fn running_already(who: String) -> Failure {
     Failure::new("windtunnel is running for this project already")
         .why(who)
         .next("`windtunnel status` shows it, `windtunnel down` stops it")
@@ -196,11 +206,12 @@ async fn running_already(state: &Path) -> Failure {
 /// Everything that is no progress goes to a file: `.windtunnel/windtunnel.log`.
 fn log_to(state: &Path, filter: Option<&str>) -> Result<(), Failure> {
     let path = state.join("windtunnel.log");
-    let file = OpenOptions::new().create(true).append(true).open(&path).map_err(|error| {
-        let act = format!("write {}", path.display());
-        Failure::cannot(&act, &error, "check the project folder's rights and free space")
-    })?;
-    let filter = EnvFilter::try_new(filter.unwrap_or("info")).map_err(|error| {
+    let file =
+        OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(|error| {
+            let act = format!("write {}", path.display());
+            Failure::cannot(&act, &error, "check the project folder's rights and free space")
+        })?;
+    let filter = EnvFilter::try_new(filter.unwrap_or("info,s3s=off")).map_err(|error| {
         Failure::cannot("read WINDTUNNEL_LOG", &error, "such as info, debug, windtunnel=trace")
     })?;
     tracing_subscriber::fmt()
