@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::ledger::Ledger;
 use super::sweep;
@@ -116,6 +116,17 @@ impl Interpreter {
         let mark = format!("{MARK}={}", start.socket.display());
         let running = Running { child, lifeline, warm: false, mark, ledger: ledger.clone() };
         let mut interpreter = Interpreter { running: Some(running), ledger };
+        match interpreter.warm_up(said).await {
+            Ok(()) => Ok(interpreter),
+            Err(error) => {
+                // The next one has the same mark: nothing of this one may be left to look for.
+                interpreter.stop(DROPPED_GRACE).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn warm_up(&mut self, said: ChildStdout) -> io::Result<()> {
         let mut line = String::new();
         let mut said = BufReader::new(said);
         let read = said.read_line(&mut line);
@@ -124,13 +135,13 @@ impl Interpreter {
         match read {
             Ok(Ok(_)) if line.starts_with("{\"ready\"") => {
                 tracing::debug!(ready = line.trim(), "the interpreter is warm");
-                if let Some(running) = &mut interpreter.running {
+                if let Some(running) = &mut self.running {
                     running.warm = true;
                 }
-                Ok(interpreter)
+                Ok(())
             }
             Ok(Ok(0)) => {
-                let end = interpreter.ended().await;
+                let end = self.ended().await;
                 Err(io::Error::other(format!("it ended with {end} while it was starting")))
             }
             Ok(Ok(_)) => Err(io::Error::other(format!("it said `{}`", line.trim()))),
@@ -150,6 +161,8 @@ impl Interpreter {
             Err(error) => error.to_string(),
         };
         self.ledger.end_orphans(&running.mark).await;
+        // All of it is gone. A successor has the same mark, and this one must not look for orphans again.
+        self.running = None;
         end
     }
 
@@ -445,7 +458,7 @@ mod tests {
             home: folder.path().to_owned(),
             log: folder.path().join("log"),
             environment: Variables::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
-            ledger,
+            ledger: ledger.clone(),
         };
         let mut interpreter = Interpreter::start(&start).await.unwrap();
         let (one, other) = (ear.hear().await, ear.hear().await);
@@ -455,5 +468,10 @@ mod tests {
         interpreter.ended().await;
         ended(one).await;
         ended(other).await;
+        // And its successor is not taken for something that it left.
+        let mut successor = Interpreter::start(&start).await.unwrap();
+        drop(interpreter);
+        ledger.empty().await;
+        assert_eq!(successor.running.as_mut().unwrap().child.try_wait().unwrap(), None);
     }
 }
