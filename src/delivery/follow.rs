@@ -340,8 +340,7 @@ impl Follow {
                 forgotten.push(path);
             } else {
                 // A fault says nothing about what the file has otherwise.
-                let holds_dags = !outcome.dag_ids.is_empty() || had_dags;
-                self.dag_files.insert(path, holds_dags);
+                self.dag_files.insert(path, !outcome.dag_ids.is_empty() || had_dags);
                 kept.push(outcome);
             }
         }

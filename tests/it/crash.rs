@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Project, airflow_turn, figure};
+use crate::support::{FIRST_AIRFLOW, Project, airflow_turn, figure, wait_for};
 
 /// Its task never ends on the first try. The retry, which only a detected death brings, ends at once.
 const LONG: &str = r#"from datetime import datetime, timedelta
@@ -78,11 +78,33 @@ fn kill_nine_during_the_start_is_cleaned_up() {
     let project = Project::small("early");
     let up = project.up(&[]);
     // PostgreSQL runs, Airflow does not yet: the moment with the most half-made things.
-    up.wait_line("the components are being started", crate::support::FIRST_AIRFLOW, |line| {
+    up.wait_line("the components are being started", FIRST_AIRFLOW, |line| {
         line.to_string().contains("components")
     });
     up.kill_nine();
     project.nothing_runs(Duration::from_secs(30));
     let up = project.up_with_airflow();
     up.python("journey.py", &["runs", "early", "small"]);
+}
+
+#[test]
+fn a_stop_during_the_start_leaves_nothing_running() {
+    let _turn = airflow_turn();
+    let project = Project::small("stopped");
+    for part in ["zygote.py", "startup.sh"] {
+        if part == "startup.sh" {
+            project.write(
+                "startup_script/startup.sh",
+                "export A=1\nsleep 3600  # a task that is there when windtunnel stops\n",
+            );
+        }
+        let up = project.up(&[]);
+        wait_for(part, FIRST_AIRFLOW, || {
+            project.processes().iter().any(|process| process.contains(part)).then_some(())
+        });
+        let (status, said) = up.stop();
+        assert!(status.success(), "{said}");
+        // At once: who reads "stopped" may remove the folder, or start again.
+        assert_eq!(project.processes(), Vec::<String>::new(), "while {part} was starting");
+    }
 }

@@ -272,7 +272,7 @@ fn the_web_server_is_mwaas(steps: &mut Steps, up: &Windtunnel<'_>) {
         let (page, token) = link.trim().split_once('#').expect("the token is in the fragment");
         let login = page.replace("aws-console-sso?login=true", "login");
         let form = format!("token={token}");
-        let answer = done(up.client("curl").args(["-si", "--data", &form, &login]));
+        let answer = done(up.tool("curl").args(["-si", "--data", &form, &login]));
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.contains("session="), "{answer}");
     });

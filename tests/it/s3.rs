@@ -115,6 +115,7 @@ fn an_acknowledged_version_survives_kill_nine() {
 fn curl_is_told_what_an_unsigned_request_lacks() {
     let project = Project::empty("unsigned");
     let up = project.up_without_airflow();
+    up.aws(&["s3", "mb", "s3://some-bucket"]);
     let output = finished(up.client("python").args([
         "-c",
         "import urllib.request, sys; urllib.request.urlopen(sys.argv[1])",

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
+use super::ledger::Group;
 use super::requirements::{self, Pins};
 use super::{Host, Variables, digest, failed};
 use crate::airflow::Recipe;
@@ -75,7 +76,7 @@ impl Installer {
         .flatten();
         locked.map_err(|error| {
             let what = format!("cannot use the cache {}", self.cache.display());
-            failed(&what, &error, "make it writable, or choose another with WINDTUNNEL_CACHE")
+            failed(&what, &error, "make it writable, or choose another with WINDTUNNEL_CACHE_DIR")
         })
     }
 
@@ -184,7 +185,7 @@ impl Installer {
         let have = Pins::parse(&self.frozen(&uv, base).await?);
         let missing = resolved.without(&have);
         let list = project.home.join("packages.txt");
-        write(&list, &missing.to_string())?;
+        write(&list, &project.text.installation(&missing))?;
         stand_before(project.home, base)?;
         if missing.is_empty() {
             return Ok(());
@@ -193,9 +194,8 @@ impl Installer {
         command.envs(project.wish.variables);
         command.args(["pip", "install", "--quiet", "--no-deps", "--compile-bytecode", "--python"]);
         command.arg(project.home.join("bin/python")).arg("-r").arg(&list);
-        for option in &project.text.options {
-            command.arg(option);
-        }
+        // As for the resolution: what is relative is so to one place.
+        command.current_dir(project.home);
         let what = format!("cannot install {}", project.artefact.label);
         self.run(command, &what, "see the installer's words; correct the file and save it").await
     }
@@ -344,7 +344,11 @@ impl Installer {
     }
 
     async fn run(&self, mut command: Command, what: &str, next: &str) -> Result<(), LaunchError> {
-        let output = command.output().await.map_err(|error| failed(what, &error, next))?;
+        command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| failed(what, &error, next))?;
+        // The installer builds packages in processes of their own.
+        let _group = Group(child.id());
+        let output = child.wait_with_output().await.map_err(|error| failed(what, &error, next))?;
         if output.status.success() {
             return Ok(());
         }
@@ -437,4 +441,21 @@ fn save(path: &Path, text: &str) -> io::Result<()> {
 
 fn mark(home: &Path) -> Result<(), LaunchError> {
     write(&home.join(COMPLETE), "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_cache_that_cannot_be_used_is_named_with_the_variable_that_moves_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let host = Host::new(Variables::new());
+        let installer = Installer { cache: file.join("cache"), host, progress: Progress::silent() };
+        let error = installer.lock().await.unwrap_err();
+        assert!(error.what.ends_with("file/cache"), "{error}");
+        assert!(error.next.ends_with("WINDTUNNEL_CACHE_DIR"), "{}", error.next);
+    }
 }

@@ -11,8 +11,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use super::ledger::Ledger;
+use super::sweep;
 use crate::airflow::settings::Variables;
 use crate::limits;
 use crate::runtime::Output;
@@ -30,15 +32,63 @@ pub(super) struct Start {
     /// Its standard error.
     pub(super) log: PathBuf,
     pub(super) environment: Variables,
+    pub(super) ledger: Ledger,
 }
 
-/// A running one. Dropping it ends it and all its children.
+/// The variable that an interpreter and all that comes of it carry; its value is the interpreter's socket.
+const MARK: &str = "WINDTUNNEL_INTERPRETER";
+
+/// A running one. Dropping it ends it and all its children, in a task of the ledger.
 #[derive(Debug)]
 pub(super) struct Interpreter {
+    /// `None` once it is on its way out.
+    running: Option<Running>,
+    ledger: Ledger,
+}
+
+#[derive(Debug)]
+struct Running {
     child: Child,
     /// End of file on it is the sign to stop, so it also works when we are killed.
     lifeline: Option<ChildStdin>,
+    /// Before, it has no children and does not look at its lifeline.
+    warm: bool,
+    /// [`MARK`] and its value.
+    mark: String,
+    ledger: Ledger,
 }
+
+impl Running {
+    /// Asks it to stop, with its children; after `grace` it is killed, and they with it.
+    async fn end(mut self, grace: Duration) {
+        drop(self.lifeline.take());
+        if self.warm {
+            match tokio::time::timeout(grace, self.child.wait()).await {
+                Ok(Ok(status)) if status.success() => return,
+                Ok(_) => {}
+                Err(_) => {
+                    tracing::warn!(?grace, "the interpreter did not stop in time and is killed");
+                }
+            }
+        }
+        sweep::kill_group(self.child.id());
+        if let Err(error) = self.child.wait().await {
+            tracing::warn!(%error, "the interpreter could not be killed");
+        }
+        self.ledger.end_orphans(&self.mark).await;
+    }
+}
+
+impl Drop for Interpreter {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.ledger.see_off(running.end(DROPPED_GRACE));
+        }
+    }
+}
+
+/// What an interpreter that nobody wants any more may take to end its children in good order.
+const DROPPED_GRACE: Duration = Duration::from_secs(5);
 
 impl Interpreter {
     /// Starts one and returns when it is warm. Requests may be made before: they wait in the socket's backlog.
@@ -51,6 +101,7 @@ impl Interpreter {
             .args(["--recipe", start.recipe])
             .env_clear()
             .envs(&start.environment)
+            .env(MARK, &start.socket)
             .current_dir(&start.home)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -60,7 +111,22 @@ impl Interpreter {
             .spawn()?;
         let lifeline = child.stdin.take();
         let said = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
-        let mut interpreter = Interpreter { child, lifeline };
+        start.ledger.started(child.id());
+        let ledger = start.ledger.clone();
+        let mark = format!("{MARK}={}", start.socket.display());
+        let running = Running { child, lifeline, warm: false, mark, ledger: ledger.clone() };
+        let mut interpreter = Interpreter { running: Some(running), ledger };
+        match interpreter.warm_up(said).await {
+            Ok(()) => Ok(interpreter),
+            Err(error) => {
+                // The next one has the same mark: nothing of this one may be left to look for.
+                interpreter.stop(DROPPED_GRACE).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn warm_up(&mut self, said: ChildStdout) -> io::Result<()> {
         let mut line = String::new();
         let mut said = BufReader::new(said);
         let read = said.read_line(&mut line);
@@ -69,11 +135,14 @@ impl Interpreter {
         match read {
             Ok(Ok(_)) if line.starts_with("{\"ready\"") => {
                 tracing::debug!(ready = line.trim(), "the interpreter is warm");
-                Ok(interpreter)
+                if let Some(running) = &mut self.running {
+                    running.warm = true;
+                }
+                Ok(())
             }
             Ok(Ok(0)) => {
-                let status = interpreter.child.wait().await?;
-                Err(io::Error::other(format!("it ended with {status} while it was starting")))
+                let end = self.ended().await;
+                Err(io::Error::other(format!("it ended with {end} while it was starting")))
             }
             Ok(Ok(_)) => Err(io::Error::other(format!("it said `{}`", line.trim()))),
             Ok(Err(error)) => Err(error),
@@ -84,26 +153,23 @@ impl Interpreter {
         }
     }
 
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-
-    /// Returns when it has ended, whoever ended it.
+    /// Returns when it has ended, whoever ended it, and what it left has too: its tasks are nobody's then.
     pub(super) async fn ended(&mut self) -> String {
-        match self.child.wait().await {
+        let Some(running) = &mut self.running else { return "it was stopped".to_owned() };
+        let end = match running.child.wait().await {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
-        }
+        };
+        self.ledger.end_orphans(&running.mark).await;
+        // All of it is gone. A successor has the same mark, and this one must not look for orphans again.
+        self.running = None;
+        end
     }
 
-    /// Asks it to stop, with its children; after `grace` it is killed, and they with it.
+    /// Asks it to stop, with its children, and waits for that; after `grace` it is killed, and they with it.
     pub(super) async fn stop(mut self, grace: Duration) {
-        drop(self.lifeline.take());
-        if tokio::time::timeout(grace, self.child.wait()).await.is_err() {
-            tracing::warn!(?grace, "the interpreter did not stop in time and is killed");
-            if let Err(error) = self.child.kill().await {
-                tracing::warn!(%error, "the interpreter could not be killed");
-            }
+        if let Some(running) = self.running.take() {
+            self.ledger.see_out(running.end(grace)).await;
         }
     }
 }
@@ -339,4 +405,73 @@ pub(super) fn write_code(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ledger::tests::{Ear, ended, ledger};
+    use super::*;
+
+    #[tokio::test]
+    async fn one_that_is_dropped_while_it_warms_up_is_gone_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ear, ledger) = (Ear::new(folder.path()), ledger(folder.path()));
+        std::fs::write(folder.path().join("zygote.py"), Ear::program(folder.path())).unwrap();
+        let start = Start {
+            python: PathBuf::from("python3"),
+            code: folder.path().to_owned(),
+            recipe: "none",
+            socket: folder.path().join("z1"),
+            home: folder.path().to_owned(),
+            log: folder.path().join("log"),
+            environment: Variables::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+            ledger: ledger.clone(),
+        };
+        let process = tokio::select! {
+            started = Interpreter::start(&start) => panic!("it never gets warm: {started:?}"),
+            process = ear.hear() => process,
+        };
+        let recorded = std::fs::read_to_string(folder.path().join("processes")).unwrap();
+        let pid: i32 = recorded.split(' ').next().unwrap().parse().unwrap();
+        ledger.empty().await;
+        let gone = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
+        assert_eq!(gone, Err(nix::errno::Errno::ESRCH));
+        ended(process).await;
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_one_leaves_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ear, ledger) = (Ear::new(folder.path()), ledger(folder.path()));
+        // Warm, with a child in a session of its own, as a task has.
+        let text = format!(
+            "import os\nif os.fork():\n    print('{{\"ready\"}}', flush=True)\nelse:\n    os.setsid()\n{}",
+            Ear::program(folder.path())
+        );
+        let text = text.replace("{\"ready\"}", "{\"ready\": 1}");
+        std::fs::write(folder.path().join("zygote.py"), text).unwrap();
+        let start = Start {
+            python: PathBuf::from("python3"),
+            code: folder.path().to_owned(),
+            recipe: "none",
+            socket: folder.path().join("z1"),
+            home: folder.path().to_owned(),
+            log: folder.path().join("log"),
+            environment: Variables::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+            ledger: ledger.clone(),
+        };
+        let mut interpreter = Interpreter::start(&start).await.unwrap();
+        let (one, other) = (ear.hear().await, ear.hear().await);
+        let pid = interpreter.running.as_ref().unwrap().child.id().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        interpreter.ended().await;
+        ended(one).await;
+        ended(other).await;
+        // And its successor is not taken for something that it left.
+        let mut successor = Interpreter::start(&start).await.unwrap();
+        drop(interpreter);
+        ledger.empty().await;
+        assert_eq!(successor.running.as_mut().unwrap().child.try_wait().unwrap(), None);
+    }
 }

@@ -11,6 +11,7 @@ mod health;
 mod host;
 mod install;
 mod interpreter;
+mod ledger;
 mod plugins;
 mod postgres;
 mod requirements;
@@ -28,10 +29,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use sha2::Digest as _;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use self::host::Host;
 use self::install::{Installer, Wish};
 use self::interpreter::Difference;
+use self::ledger::Ledger;
 use self::supervise::{Keepers, Part, Shared};
 use super::{
     ComponentState, DagChanges, ExecError, ImportError, LaunchError, LaunchPlan, Life, Output,
@@ -77,6 +80,8 @@ struct Slot {
     busy: tokio::sync::Mutex<Option<Live>>,
     /// What verbs need, without waiting for a launch.
     seen: Mutex<Option<Seen>>,
+    /// What was dropped while it ran, on its way out.
+    leaving: TaskTracker,
 }
 
 #[derive(Debug)]
@@ -126,6 +131,7 @@ impl Processes {
                 life: watch::Sender::new(Life::Stopped),
                 busy: tokio::sync::Mutex::default(),
                 seen: Mutex::default(),
+                leaving: TaskTracker::new(),
             })
         });
         Arc::clone(slot)
@@ -140,6 +146,7 @@ impl Processes {
     async fn prepare(
         &self,
         plan: LaunchPlan,
+        slot: &Slot,
         progress: &Progress,
     ) -> Result<Prepared, LaunchError> {
         let place = postgres::Place::find();
@@ -166,6 +173,7 @@ impl Processes {
             installed: programs,
             socket: folders.sockets.join("pg"),
             log: folders.logs.join("postgres.log"),
+            ledger: Ledger::new(plan.home.join("processes"), slot.leaving.clone()),
         };
         let database_url = files.url();
         let layers = settings::layers(&wiring(&plan, &folders, &plugins, &database_url));
@@ -220,6 +228,7 @@ impl Processes {
             home: plan.home.clone(),
             log: folders.logs.join("interpreter.log"),
             environment: common.clone(),
+            ledger: files.ledger.clone(),
         };
         let beside = difference(common, &environments["webserver"]);
         let marker =
@@ -324,8 +333,8 @@ impl Processes {
         progress: &Progress,
     ) -> Result<Live, LaunchError> {
         let Prepared { plan, files, parts, marker, .. } = &**prepared;
-        let record = plan.home.join("processes");
-        let shared = Arc::new(Shared::new(prepared.start.socket.clone(), record, parts));
+        let ledger = files.ledger.clone();
+        let shared = Arc::new(Shared::new(prepared.start.socket.clone(), ledger, parts));
         let mut keepers = Keepers::new(Arc::clone(&shared));
         let since = self.clock.now();
         progress.tell(Report::Began(Stage::Interpreter));
@@ -350,8 +359,6 @@ impl Processes {
             Ok(started)
         };
         let (server, started) = tokio::try_join!(database, interpreter)?;
-        supervise::record(&shared.record, server.pid());
-        supervise::record(&shared.record, started.pid());
         keepers.keep_database(server, files.clone(), marker.clone());
         keepers.keep_interpreter(started, prepared.start.clone());
         progress.tell(Report::Began(Stage::Components));
@@ -578,7 +585,8 @@ impl Runtime for Processes {
     async fn launch(&self, plan: LaunchPlan, progress: Progress) -> Result<(), LaunchError> {
         let slot = self.slot(&plan.environment);
         let mut busy = slot.busy.lock().await;
-        let prepared = Arc::new(self.prepare(plan, &progress).await?);
+        ledger::gone(&slot.leaving).await;
+        let prepared = Arc::new(self.prepare(plan, &slot, &progress).await?);
         let before = busy.take();
         slot.show(None);
         let last_good = before.as_ref().map(|live| Arc::clone(&live.prepared));
@@ -586,6 +594,9 @@ impl Runtime for Processes {
             live.keepers.stop(Duration::from_secs(10)).await;
         }
         let started = self.start(&prepared, &slot, &progress).await;
+        if started.is_err() {
+            ledger::gone(&slot.leaving).await;
+        }
         let (live, result) = match (started, last_good) {
             (Ok(live), _) => {
                 plugins::forget_others(&live.prepared.plugins);
@@ -610,6 +621,8 @@ impl Runtime for Processes {
         if let Some(live) = live {
             live.keepers.stop(grace).await;
         }
+        // A launch that was given up may have been starting something.
+        ledger::gone(&slot.leaving).await;
     }
 
     async fn exec(

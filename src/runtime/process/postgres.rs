@@ -18,6 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, User};
 use tokio::process::{Child, ChildStdin, Command};
 
+use super::ledger::{Group, Ledger};
 use super::{Variables, failed, tail};
 use crate::runtime::LaunchError;
 
@@ -143,6 +144,7 @@ pub(super) struct Files {
     /// Short: a socket's path has about 100 bytes.
     pub(super) socket: PathBuf,
     pub(super) log: PathBuf,
+    pub(super) ledger: Ledger,
 }
 
 impl Files {
@@ -195,13 +197,16 @@ impl Files {
         let child = Command::from(command)
             .spawn()
             .map_err(|error| failed("cannot start PostgreSQL", &error, NEXT))?;
-        let mut server = Server { child, guard: None };
-        server.guard = Some(
-            server
+        self.ledger.started(child.id());
+        let running = Running { child, guard: None };
+        let mut server = Server { running: Some(running), ledger: self.ledger.clone() };
+        let running = server.running()?;
+        running.guard = Some(
+            running
                 .watched_over(&self.data)
                 .map_err(|error| failed("cannot start PostgreSQL's guard", &error, NEXT))?,
         );
-        self.answers(&mut server).await?;
+        self.answers(running).await?;
         Ok(server)
     }
 
@@ -241,7 +246,7 @@ impl Files {
     }
 
     /// Waits for the server's own word that it takes connections: its status line in `postmaster.pid`.
-    async fn answers(&self, server: &mut Server) -> Result<(), LaunchError> {
+    async fn answers(&self, server: &mut Running) -> Result<(), LaunchError> {
         let file = self.data.join("postmaster.pid");
         let pid = server.child.id().unwrap_or_default().to_string();
         let ready = async {
@@ -290,13 +295,14 @@ fn failed_files(path: &Path, error: &io::Error) -> LaunchError {
 }
 
 async fn run(command: std::process::Command, name: &str) -> Result<(), LaunchError> {
+    let unable =
+        |error: io::Error| failed(&format!("cannot run PostgreSQL's {name}"), &error, NEXT);
     let mut command = Command::from(command);
-    let output = command
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| failed(&format!("cannot run PostgreSQL's {name}"), &error, NEXT))?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let child = command.spawn().map_err(unable)?;
+    // `initdb` has a server of its own.
+    let _group = Group(child.id());
+    let output = child.wait_with_output().await.map_err(unable)?;
     if output.status.success() {
         return Ok(());
     }
@@ -309,9 +315,16 @@ async fn run(command: std::process::Command, name: &str) -> Result<(), LaunchErr
     })
 }
 
-/// A running server. Dropping it stops it.
+/// A running server. Dropping it stops it, in a task of the ledger.
 #[derive(Debug)]
 pub(super) struct Server {
+    /// `None` once it is on its way out.
+    running: Option<Running>,
+    ledger: Ledger,
+}
+
+#[derive(Debug)]
+struct Running {
     child: Child,
     guard: Option<Guard>,
 }
@@ -319,11 +332,11 @@ pub(super) struct Server {
 /// A shell that waits for our end and then stops the server, so that a `kill -9` of ours leaves no server behind.
 #[derive(Debug)]
 struct Guard {
-    _child: Child,
-    _lifeline: Option<ChildStdin>,
+    child: Child,
+    lifeline: Option<ChildStdin>,
 }
 
-impl Server {
+impl Running {
     fn watched_over(&self, data: &Path) -> io::Result<Guard> {
         let pid = self.child.id().ok_or_else(|| io::Error::other("it has ended"))?;
         // The number is compared with the server's own file, because numbers are used again.
@@ -339,23 +352,21 @@ impl Server {
             .process_group(0)
             .spawn()?;
         let lifeline = child.stdin.take();
-        Ok(Guard { _child: child, _lifeline: lifeline })
+        Ok(Guard { child, lifeline })
     }
 
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-
-    /// Returns when it has ended, whoever ended it.
-    pub(super) async fn ended(&mut self) -> String {
-        match self.child.wait().await {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
+    /// A fast shutdown: sessions are ended, what was committed is written. The guard goes after the server.
+    async fn end(mut self) {
+        self.end_server().await;
+        if let Some(Guard { mut child, lifeline }) = self.guard {
+            drop(lifeline);
+            if let Err(error) = child.wait().await {
+                tracing::warn!(%error, "PostgreSQL's guard cannot be waited for");
+            }
         }
     }
 
-    /// A fast shutdown: sessions are ended, what was committed is written.
-    pub(super) async fn stop(mut self) {
+    async fn end_server(&mut self) {
         for signal in [Signal::SIGINT, Signal::SIGQUIT] {
             self.tell(signal);
             if tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await.is_ok() {
@@ -371,6 +382,37 @@ impl Server {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
         if let Some(Err(error)) = pid.map(|pid| kill(Pid::from_raw(pid), signal)) {
             tracing::debug!(%error, ?signal, "PostgreSQL is gone already");
+        }
+    }
+}
+
+impl Server {
+    fn running(&mut self) -> Result<&mut Running, LaunchError> {
+        let ended = io::Error::other("it has ended");
+        self.running.as_mut().ok_or_else(|| failed("cannot start PostgreSQL", &ended, NEXT))
+    }
+
+    /// Returns when it has ended, whoever ended it.
+    pub(super) async fn ended(&mut self) -> String {
+        let Some(running) = &mut self.running else { return "it was stopped".to_owned() };
+        match running.child.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// Ends it and waits for that.
+    pub(super) async fn stop(mut self) {
+        if let Some(running) = self.running.take() {
+            self.ledger.see_out(running.end()).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.ledger.see_off(running.end());
         }
     }
 }

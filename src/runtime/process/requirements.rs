@@ -18,7 +18,8 @@ pub(super) struct Text {
     pub(super) requirements: String,
     /// Whether it brings constraints other than Airflow's published ones.
     pub(super) own_constraints: bool,
-    /// Index and link options, for the installation after the resolution.
+    /// The lines with index and link options, for the installation after the resolution. They stay in a file: there
+    /// the installer fills in `${NAME}`, and nobody else on the machine sees what stands for it.
     pub(super) options: Vec<String>,
 }
 
@@ -29,6 +30,13 @@ impl Text {
             .lines()
             .map(|line| line.split('#').next().unwrap_or_default().trim())
             .all(|line| line.is_empty() || line.starts_with("--"))
+    }
+}
+
+impl Text {
+    /// The file for the installation of `packages` from where the project's file says.
+    pub(super) fn installation(&self, packages: &Pins) -> String {
+        format!("{}\n{packages}", self.options.join("\n"))
     }
 }
 
@@ -53,7 +61,7 @@ pub(super) fn localise(text: &str, wish: &Wish<'_>, recipe: &Recipe) -> Text {
         }
         read.own_constraints |= constraint;
         if installer_option(word) {
-            read.options.extend(word.split_whitespace().map(str::to_owned));
+            read.options.push(word.to_owned());
         }
         read.requirements.push_str(line);
         read.requirements.push('\n');
@@ -193,7 +201,16 @@ mod tests {
     #[test]
     fn mwaas_paths_become_the_environments() {
         let text = read("--find-links /usr/local/airflow/plugins\n--no-index\nmine\n");
-        assert_eq!(text.options, ["--find-links", "/e/plugins", "--no-index"]);
+        assert_eq!(text.options, ["--find-links /e/plugins", "--no-index"]);
+    }
+
+    #[test]
+    fn options_reach_the_installer_in_a_file_as_they_were_written() {
+        let index = "--extra-index-url https://${AIRFLOW__FOO__USER}:${AIRFLOW__FOO__PASS}@host/a";
+        let text = read(&format!("{index}\nmine==1\n"));
+        let list = text.installation(&Pins::parse("mine==1\n"));
+        assert_eq!(list, format!("{index}\nmine==1\n"));
+        assert_eq!(read("mine==1").installation(&Pins::parse("mine==1")), "\nmine==1\n");
     }
 
     #[test]

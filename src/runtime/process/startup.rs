@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::ledger::Group;
 use super::{Variables, failed, tail};
 use crate::limits;
 use crate::runtime::{Artefact, LaunchError};
@@ -102,13 +103,13 @@ impl Run<'_> {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| failed(what, &error, "install bash"))?;
-        let group = child.id();
+        // What the script started in the background ends with it, and all of it with a launch that is given up.
+        let _group = Group(child.id());
         let limit = Duration::from_secs(limits::STARTUP_SCRIPT_MAX_SECONDS);
         match tokio::time::timeout(limit, child.wait()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(failed(what, &error, NEXT)),
             Err(_) => {
-                super::sweep::kill_group(group);
                 let why = format!("it was still running after {} s", limit.as_secs());
                 Err(self.error(what, why))
             }
@@ -143,6 +144,7 @@ const NEXT: &str = "correct the script and save it";
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::tests::{Ear, ended};
     use super::*;
 
     async fn run(script: &str) -> (Result<Variables, LaunchError>, String) {
@@ -164,6 +166,33 @@ mod tests {
         };
         let result = result.run().await;
         (result, std::fs::read_to_string(log).unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn a_script_and_its_children_end_with_a_launch_that_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let ear = Ear::new(folder.path());
+        let script = format!("python3 -c \"{}\"\n", Ear::program(folder.path()));
+        let process = tokio::select! {
+            (result, log) = run(&script) => panic!("it stays: {result:?} {log}"),
+            process = ear.hear() => process,
+        };
+        ended(process).await;
+    }
+
+    #[tokio::test]
+    async fn what_a_script_leaves_in_the_background_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let ear = Ear::new(folder.path());
+        let heard = folder.path().join("heard");
+        let script = format!(
+            "python3 -c \"{}\" &\nuntil [ -e '{}' ]; do sleep 0.01; done\nexport A=1\n",
+            Ear::program(folder.path()),
+            heard.display()
+        );
+        let ((result, _), process) = tokio::join!(run(&script), ear.hear());
+        assert_eq!(result.unwrap()["A"], "1");
+        ended(process).await;
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 //! that doubles while it keeps ending. If interpreter or database cannot be kept, the environment is lost.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::interpreter::{self, Difference, Interpreter, Started};
-use super::{postgres, sweep};
+use super::ledger::Ledger;
+use super::postgres;
 use crate::airflow::{Component, Start};
 use crate::limits;
 use crate::runtime::{ComponentState, Life};
@@ -31,8 +32,7 @@ pub(super) struct Part {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) socket: PathBuf,
-    /// Where process ids are written for the next start's sweep.
-    pub(super) record: PathBuf,
+    pub(super) ledger: Ledger,
     states: Mutex<Vec<ComponentState>>,
     web: Mutex<Option<SocketAddr>>,
     /// Components, then interpreter.
@@ -49,7 +49,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(socket: PathBuf, record: PathBuf, parts: &[Part]) -> Shared {
+    pub(super) fn new(socket: PathBuf, ledger: Ledger, parts: &[Part]) -> Shared {
         let states = parts.iter().map(|part| ComponentState {
             component: part.component,
             pid: None,
@@ -58,7 +58,7 @@ impl Shared {
         });
         Shared {
             socket,
-            record,
+            ledger,
             states: Mutex::new(states.collect()),
             web: Mutex::new(None),
             stop: CancellationToken::new(),
@@ -83,10 +83,15 @@ impl Shared {
     }
 }
 
-/// Everything that runs of one launch. Dropping it ends it all.
+/// Everything that runs of one launch. Dropping it ends it all, in good order, in a task of the ledger.
 #[derive(Debug)]
 pub(super) struct Keepers {
     pub(super) shared: Arc<Shared>,
+    tasks: Tasks,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
     components: JoinSet<()>,
     interpreter: JoinSet<()>,
     database: JoinSet<()>,
@@ -94,12 +99,7 @@ pub(super) struct Keepers {
 
 impl Keepers {
     pub(super) fn new(shared: Arc<Shared>) -> Keepers {
-        Keepers {
-            shared,
-            components: JoinSet::new(),
-            interpreter: JoinSet::new(),
-            database: JoinSet::new(),
-        }
+        Keepers { shared, tasks: Tasks::default() }
     }
 
     pub(super) fn keep_database(
@@ -109,24 +109,24 @@ impl Keepers {
         marker: super::Variables,
     ) {
         let shared = Arc::clone(&self.shared);
-        self.database.spawn(keep_database(shared, server, files, marker));
+        self.tasks.database.spawn(keep_database(shared, server, files, marker));
     }
 
     pub(super) fn keep_interpreter(&mut self, running: Interpreter, start: interpreter::Start) {
         let shared = Arc::clone(&self.shared);
-        self.interpreter.spawn(keep_interpreter(shared, running, start));
+        self.tasks.interpreter.spawn(keep_interpreter(shared, running, start));
     }
 
     pub(super) fn keep_component(&mut self, part: Part) {
         let shared = Arc::clone(&self.shared);
-        self.components.spawn(keep_component(shared, part));
+        self.tasks.components.spawn(keep_component(shared, part));
     }
 
     /// Tells `life` if the environment is lost, until it is stopped.
     pub(super) fn tell_loss(&mut self, life: watch::Sender<Life>, launch: crate::id::LaunchId) {
         let mut lost = self.shared.lost.subscribe();
         let stop = self.shared.stop_database.clone();
-        self.database.spawn(async move {
+        self.tasks.database.spawn(async move {
             tokio::select! {
                 Ok(why) = lost.wait_for(Option::is_some) => {
                     let why = why.clone().unwrap_or_default();
@@ -139,7 +139,23 @@ impl Keepers {
 
     /// Stops everything, in order; what is left after `grace` is killed.
     pub(super) async fn stop(mut self, grace: Duration) {
-        self.shared.stop.cancel();
+        let stop = std::mem::take(&mut self.tasks).stop(Arc::clone(&self.shared), grace);
+        self.shared.ledger.see_out(stop).await;
+    }
+}
+
+impl Drop for Keepers {
+    fn drop(&mut self) {
+        let tasks = std::mem::take(&mut self.tasks);
+        if !tasks.database.is_empty() {
+            self.shared.ledger.see_off(tasks.stop(Arc::clone(&self.shared), DROPPED_GRACE));
+        }
+    }
+}
+
+impl Tasks {
+    async fn stop(mut self, shared: Arc<Shared>, grace: Duration) {
+        shared.stop.cancel();
         let ended = async {
             while self.components.join_next().await.is_some() {}
             while self.interpreter.join_next().await.is_some() {}
@@ -147,12 +163,17 @@ impl Keepers {
         // The interpreter kills what is left after its own grace; this only guards against a hanging task.
         if tokio::time::timeout(grace + Duration::from_secs(15), ended).await.is_err() {
             tracing::warn!("components did not stop in time");
+            self.components.shutdown().await;
+            self.interpreter.shutdown().await;
         }
-        self.shared.stop_database.cancel();
+        shared.stop_database.cancel();
         while self.database.join_next().await.is_some() {}
-        sweep::forget(&self.shared.record);
+        shared.ledger.forget();
     }
 }
+
+/// What a launch that is given up may take to end.
+const DROPPED_GRACE: Duration = Duration::from_secs(5);
 
 /// Waits between starts: none the first time, then doubling, forgiven after a long run.
 #[derive(Debug, Default)]
@@ -211,7 +232,7 @@ async fn keep_component(shared: Arc<Shared>, part: Part) {
 
 /// Until it ends, which is told, or is stopped: `None`.
 async fn run_component(shared: &Shared, part: &Part, mut started: Started) -> Option<String> {
-    sweep::record(&shared.record, started.pid);
+    shared.ledger.started(Some(started.pid));
     shared.change(part.component, |state| state.pid = Some(started.pid));
     tokio::select! {
         end = started.ended() => Some(match end {
@@ -271,12 +292,15 @@ async fn keep_interpreter(shared: Arc<Shared>, running: Interpreter, start: inte
                 () = shared.stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
-            match Interpreter::start(&start).await {
+            let started = tokio::select! {
+                () = shared.stop.cancelled() => return,
+                started = Interpreter::start(&start) => started,
+            };
+            match started {
                 Ok(started) => break started,
                 Err(error) => end = error.to_string(),
             }
         };
-        record(&shared.record, running.pid());
     }
 }
 
@@ -305,18 +329,15 @@ async fn keep_database(
                 () = shared.stop_database.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
-            match files.start(&marker).await {
+            let started = tokio::select! {
+                () = shared.stop_database.cancelled() => return,
+                started = files.start(&marker) => started,
+            };
+            match started {
                 Ok(started) => break started,
                 Err(error) => end = error.to_string(),
             }
         };
-        record(&shared.record, server.pid());
-    }
-}
-
-pub(super) fn record(file: &Path, pid: Option<u32>) {
-    if let Some(pid) = pid {
-        sweep::record(file, pid);
     }
 }
 

@@ -56,6 +56,21 @@ pub(super) async fn sweep(state: &Path, records: &[std::path::PathBuf]) -> io::R
     Ok(())
 }
 
+/// Ends what an interpreter that was killed left of its families; the database stays. `mark` is a variable and its
+/// value, which all of them started with.
+pub(super) async fn orphans(mark: String, record: &Path) {
+    let leaders: BTreeSet<i32> = recorded(record).into_iter().collect();
+    let found = tokio::task::spawn_blocking(move || find(&mark, &leaders)).await;
+    let mut found = found.unwrap_or_default();
+    found.retain(|process| !process.database);
+    for process in &found {
+        if kill(process.pid, Signal::SIGKILL).is_ok() {
+            tracing::info!(pid = process.pid.as_raw(), name = process.name, "ended an orphan");
+        }
+    }
+    gone(&found, Duration::from_secs(10)).await;
+}
+
 /// After a clean stop there is nothing to look for.
 pub(super) fn forget(file: &Path) {
     if let Err(error) = std::fs::remove_file(file)

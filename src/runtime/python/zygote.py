@@ -90,6 +90,14 @@ def processes():
             yield process.info["pid"], process.info["ppid"]
 
 
+def name_of(number):
+    """A signal's name; real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def session_of(pid):
     try:
         return os.getsid(pid)
@@ -635,7 +643,13 @@ class Parse:
                     kill(member, signal.SIGKILL)
 
         self.zygote.own(reader)
-        pid = self.zygote.fork(work, on_exit)
+        try:
+            pid = self.zygote.fork(work, on_exit)
+        except OSError as error:  # the machine has no room for one more: that is this file's bad luck alone
+            os.close(writer)
+            self.zygote.drop(reader)
+            self.record(index, files, state, {"error": str(error)}, time.monotonic() - began)
+            return
         os.close(writer)
         self.running[pid] = index
         self.zygote.selector.register(reader, selectors.EVENT_READ, collect)
@@ -648,7 +662,9 @@ class Parse:
             if state["late"]:
                 why = f"DagBag import timeout: not done after {self.deadline:g} s"
             elif "signal" in exit:
-                why = f"the file ended its process with {signal.Signals(exit['signal']).name}"
+                why = f"the file ended its process with {name_of(exit['signal'])}"
+            elif "error" in exit:
+                why = f"no process could be started to read the file: {exit['error']}"
             else:
                 why = f"the file ended its process with exit code {exit['rc']}"
             result = {"import_error": crash(files[0], why, "")}
