@@ -112,15 +112,13 @@ fn an_acknowledged_version_survives_kill_nine() {
 }
 
 #[test]
-fn curl_is_told_what_an_unsigned_request_lacks() {
+fn an_unsigned_request_reads_nothing_private() {
     let project = Project::empty("unsigned");
     let up = project.up_without_airflow();
-    up.aws(&["s3", "mb", "s3://some-bucket"]);
-    let output = finished(up.client("python").args([
-        "-c",
-        "import urllib.request, sys; urllib.request.urlopen(sys.argv[1])",
-        &format!("{}/some-bucket/key", up.aws_endpoint()),
-    ]));
+    up.aws(&["s3", "mb", "s3://private-bucket"]);
+    let address = format!("{}/private-bucket/key", up.aws_endpoint());
+    let read = "import urllib.request, sys; urllib.request.urlopen(sys.argv[1])";
+    let output = finished(up.client("python").args(["-c", read, &address]));
     assert!(told(&output).contains("HTTP Error 403"), "{}", told(&output));
 }
 
