@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Surroundings;
 use super::import_errors::{ImportError, parted};
-use crate::environment::{Environment, Status};
+use crate::environment::Environment;
 use crate::id::{EnvironmentName, ObjectKey};
 
 #[derive(Debug, Serialize)]
@@ -79,7 +79,7 @@ fn one(
         .filter(|((owner, _), _)| owner == name)
         .map(|((_, key), said)| parted(key, said));
     EnvironmentStatus {
-        status: word(environment.status),
+        status: environment.status.name(),
         webserver_url: environment.web.map(|address| format!("localhost:{}", address.port())),
         reason: environment
             .last_update
@@ -91,20 +91,5 @@ fn one(
         name: name.to_string(),
         airflow_version: environment.spec.airflow_version,
         bucket: environment.spec.bucket.to_string(),
-    }
-}
-
-/// MWAA's word for a status (API reference, Environment).
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Creating => "CREATING",
-        Status::CreateFailed => "CREATE_FAILED",
-        Status::Available => "AVAILABLE",
-        Status::Updating => "UPDATING",
-        Status::UpdateFailed => "UPDATE_FAILED",
-        Status::RollingBack => "ROLLING_BACK",
-        Status::Unavailable => "UNAVAILABLE",
-        Status::Deleting => "DELETING",
-        Status::Deleted => "DELETED",
     }
 }
