@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::lock::DAY_MS;
 use super::{
-    After, DeleteCondition, DeleteError, Deletion, Entry, ObjectError, Objects, Query, Shown,
-    UploadError, Version, store,
+    After, AfterUpload, DeleteCondition, DeleteError, Deletion, Entry, ObjectError, Objects, Query,
+    Shown, UploadEntry, UploadError, UploadQuery, Version, store,
 };
 use crate::clock::Timestamp;
 use crate::id::BucketName;
@@ -219,17 +219,30 @@ impl Objects {
             | UploadError::Damaged { .. }
             | UploadError::Disk(_) => ObjectError::NoSuchBucket(bucket.clone()),
         };
-        let mut removed = 0;
-        for upload in self.uploads(bucket).await.map_err(of_upload)? {
-            let over = rules.iter().any(|rule| {
-                let days =
-                    rule.uploads_days.filter(|_| upload.key.as_str().starts_with(&rule.prefix));
-                days.is_some_and(|days| due(upload.initiated, days) <= now.as_millis())
-            });
-            // Finished or dropped by somebody else in the meantime is as good.
-            if over && self.abort_upload(bucket, &upload.key, &upload.id).await.is_ok() {
-                removed += 1;
+        let mut query = UploadQuery { limit: LIST_PAGE_MAX, ..UploadQuery::default() };
+        let mut overdue = Vec::new();
+        loop {
+            let page = self.uploads(bucket, query.clone()).await.map_err(of_upload)?;
+            for entry in page.entries {
+                let UploadEntry::Upload(upload) = entry else { continue };
+                let is_due = rules.iter().any(|rule| {
+                    let days =
+                        rule.uploads_days.filter(|_| upload.key.as_str().starts_with(&rule.prefix));
+                    days.is_some_and(|days| due(upload.initiated, days) <= now.as_millis())
+                });
+                if is_due {
+                    overdue.push((upload.key.clone(), upload.id.clone()));
+                }
+                query.after = AfterUpload::Upload(upload.key, upload.id);
             }
+            if !page.more {
+                break;
+            }
+        }
+        let mut removed = 0;
+        for (key, id) in overdue {
+            // Finished or dropped by somebody else in the meantime is as good.
+            removed += usize::from(self.abort_upload(bucket, &key, &id).await.is_ok());
         }
         Ok(removed)
     }

@@ -56,7 +56,7 @@ pub struct Page {
 }
 
 /// The first byte string behind all that begin with `prefix`. No key contains the byte 255.
-fn behind(prefix: &str) -> Vec<u8> {
+pub(super) fn behind(prefix: &str) -> Vec<u8> {
     let mut bytes = prefix.as_bytes().to_vec();
     match bytes.last_mut() {
         Some(last) => *last += 1,
@@ -95,7 +95,7 @@ impl Query {
 }
 
 /// The smallest byte string greater than `key`.
-fn next_key(key: &str) -> Vec<u8> {
+pub(super) fn next_key(key: &str) -> Vec<u8> {
     let mut bytes = key.as_bytes().to_vec();
     bytes.push(0);
     bytes

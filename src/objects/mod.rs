@@ -9,22 +9,24 @@
 
 mod blob;
 mod checksum;
+mod deletion;
 mod lifecycle;
 mod listing;
 mod lock;
+mod metadata;
 mod multipart;
 mod settings;
 mod store;
 #[cfg(test)]
 mod tests;
+mod upload_store;
+mod uploads;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Timestamp};
@@ -35,13 +37,17 @@ use crate::id::{BucketName, ObjectKey, Region, VersionId};
 use blob::{Content, Folder, Placed, Stretch};
 pub use blob::{Damaged, Declared, Incoming, Reading, Received};
 pub use checksum::{Algorithm, Checksum, Span};
+pub use deletion::{DeleteCondition, DeleteError, Deleted, Deletion, Refused};
 pub use lifecycle::{Expiry, Noncurrent, Rule};
 pub use listing::{After, Entry, Page, Query, Shown};
 pub use lock::{DefaultRetention, Lock, Mode, Period, Retention};
+pub use metadata::{Encryption, Grant, Grantee, Metadata, Permission};
 pub use multipart::{Complete, CompleteError, Completed, NewUpload, Stated, UploadError};
 pub use settings::{AmendError, Amendment, NewBucket, Settings};
-use store::{Body, BucketRow, New};
-pub use store::{Part, Piece, Upload};
+pub use store::Piece;
+use store::{Body, New};
+pub use upload_store::{Part, Upload};
+pub use uploads::{AfterUpload, UploadEntry, UploadPage, UploadQuery};
 
 pub const SCHEMA: Schema = store::SCHEMA;
 
@@ -88,93 +94,6 @@ pub struct Version {
     pub checksum: Option<Checksum>,
     /// How many parts it was uploaded in; `None` when it came in one piece.
     pub parts: Option<u32>,
-}
-
-/// What is kept beside an object's bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Metadata {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_control: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content_disposition: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content_encoding: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content_language: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub website_redirect_location: Option<String>,
-    /// `None` is the standard one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub storage_class: Option<String>,
-    /// In the order given.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<(String, String)>,
-    /// `x-amz-meta-*`, names in lower case.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub user: BTreeMap<String, String>,
-    /// How it is said to be encrypted; `None` is with S3's own keys. The bytes are kept as they are.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub encryption: Option<Encryption>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retention: Option<Retention>,
-    /// `None` when nobody ever said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub legal_hold: Option<bool>,
-    /// Who may do what with it; `None` is that its owner may do everything and nobody else anything.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub grants: Option<Vec<Grant>>,
-}
-
-/// Encryption that is not with S3's own keys.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Encryption {
-    /// With a key of the key service.
-    Kms {
-        /// `aws:kms` or `aws:kms:dsse`.
-        algorithm: String,
-        key: String,
-        bucket_key: bool,
-    },
-    /// With a key that comes along with every request.
-    Customer {
-        /// In base64.
-        key_md5: String,
-    },
-}
-
-/// That somebody may do something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
-    pub to: Grantee,
-    pub permission: Permission,
-}
-
-/// Who may.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Grantee {
-    /// By canonical id.
-    User(String),
-    /// Everyone, signed or not.
-    Everyone,
-    /// Everyone who is known.
-    Known,
-    /// Who delivers access logs.
-    LogDelivery,
-}
-
-/// What they may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Permission {
-    FullControl,
-    Read,
-    Write,
-    ReadAcl,
-    WriteAcl,
 }
 
 /// Whether a bucket keeps versions. It never goes back to `Never`.
@@ -277,61 +196,6 @@ pub enum PutError {
     Disk(#[from] DiskError),
     #[error("the object index failed")]
     Index(#[from] rusqlite::Error),
-}
-
-/// What must hold of the version that is deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeleteCondition {
-    /// Without quotes; `*` is any.
-    pub etag: Option<String>,
-    /// To the second.
-    pub modified: Option<Timestamp>,
-    pub size_bytes: Option<u64>,
-}
-
-/// A key, or one version of it, to be deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deletion {
-    pub key: ObjectKey,
-    /// `None` deletes the key: behind a delete marker where versions are kept.
-    pub version: Option<VersionId>,
-    pub condition: DeleteCondition,
-    /// Gets round a governance retention.
-    pub bypass: bool,
-}
-
-impl Deletion {
-    /// Deletes `key` whatever it is.
-    pub fn of(key: ObjectKey) -> Deletion {
-        Deletion { key, version: None, condition: DeleteCondition::default(), bypass: false }
-    }
-}
-
-/// What a deletion did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deleted {
-    /// The delete marker that was put on top, or the version that was asked for; `None` in a bucket without versions.
-    pub version: Option<VersionId>,
-    /// It is, or was, a delete marker.
-    pub is_marker: bool,
-}
-
-/// Why nothing was deleted. A key that does not exist is no reason.
-#[derive(Debug, thiserror::Error)]
-pub enum DeleteError {
-    #[error("bucket `{0}` does not exist")]
-    NoSuchBucket(BucketName),
-    #[error("the object index failed")]
-    Index(#[from] rusqlite::Error),
-}
-
-/// Why one of several was not deleted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    #[error("`{0}` is not in the state that the deletion asked for")]
-    Condition(ObjectKey),
-    #[error("`{0}` is retained or on legal hold")]
-    Locked(ObjectKey),
 }
 
 /// An object about to be written.
@@ -635,41 +499,6 @@ impl Objects {
         self.put(put, received).await
     }
 
-    /// Deletes as S3 does: behind a delete marker where versions are kept.
-    pub async fn delete(&self, bucket: &BucketName, key: &ObjectKey) -> Result<(), ObjectError> {
-        match self.delete_many(bucket, "", vec![Deletion::of(key.clone())]).await {
-            Ok(_) => Ok(()),
-            Err(DeleteError::NoSuchBucket(bucket)) => Err(ObjectError::NoSuchBucket(bucket)),
-            Err(DeleteError::Index(error)) => Err(ObjectError::Index(error)),
-        }
-    }
-
-    /// Deletes keys and versions, in one transaction. Answers in the order asked.
-    pub async fn delete_many(
-        &self,
-        bucket: &BucketName,
-        owner: &str,
-        deletions: Vec<Deletion>,
-    ) -> Result<Vec<Result<Deleted, Refused>>, DeleteError> {
-        let (bucket, owner, at) = (bucket.clone(), owner.to_owned(), self.clock.now());
-        let (done, freed) = self
-            .db
-            .write(move |tx| {
-                let Some(bucket) = store::bucket(tx, &bucket)? else {
-                    return Err(DeleteError::NoSuchBucket(bucket));
-                };
-                let mut deleting = Deleting { bucket, owner, at, freed: Vec::new() };
-                let mut done = Vec::with_capacity(deletions.len());
-                for deletion in deletions {
-                    done.push(deleting.delete(tx, deletion)?);
-                }
-                Ok((done, deleting.freed))
-            })
-            .await?;
-        self.folder.remove(freed).await;
-        Ok(done)
-    }
-
     // ---- reading
 
     /// The current version (`None`), or the one with that id; it may be a delete marker.
@@ -800,100 +629,4 @@ fn publish(
         version: version.id.clone(),
     });
     Ok((version, freed))
-}
-
-/// Deletions from one bucket, under way in one transaction.
-struct Deleting {
-    bucket: BucketRow,
-    owner: String,
-    at: Timestamp,
-    /// The blobs that nothing names any more.
-    freed: Vec<String>,
-}
-
-impl Deleting {
-    fn delete(
-        &mut self,
-        tx: &mut Tx<'_>,
-        deletion: Deletion,
-    ) -> rusqlite::Result<Result<Deleted, Refused>> {
-        let Deletion { key, version, condition, bypass } = deletion;
-        let there = match &version {
-            None => store::latest(tx, &self.bucket, &key)?,
-            Some(id) => store::by_id(tx, &self.bucket, &key, id)?,
-        };
-        if there.as_ref().is_some_and(|there| !meets(there, &condition)) {
-            return Ok(Err(Refused::Condition(key)));
-        }
-        let Some(id) = version else { return self.delete_key(tx, key, there).map(Ok) };
-        let is_marker = there.as_ref().is_some_and(|there| there.is_delete_marker);
-        if let Some(there) = there {
-            if lock::holds(&there.metadata, self.at, bypass) {
-                return Ok(Err(Refused::Locked(key)));
-            }
-            self.freed.extend(delete_version(tx, &self.bucket, &there)?);
-        }
-        Ok(Ok(Deleted { version: Some(id), is_marker }))
-    }
-
-    fn delete_key(
-        &mut self,
-        tx: &mut Tx<'_>,
-        key: ObjectKey,
-        there: Option<Version>,
-    ) -> rusqlite::Result<Deleted> {
-        if there.as_ref().is_some_and(|there| !there.is_delete_marker) {
-            let bucket = self.bucket.bucket.name.clone();
-            tx.announce(Event::ObjectDeleted { bucket, key: key.clone() });
-        }
-        if self.bucket.bucket.versioning == Versioning::Never {
-            if let Some(there) = there {
-                self.freed.extend(store::remove(tx, there.sequence)?);
-            }
-            return Ok(Deleted { version: None, is_marker: false });
-        }
-        let marker = New {
-            key,
-            marker: true,
-            size_bytes: 0,
-            etag: String::new(),
-            owner: self.owner.clone(),
-            checksum: None,
-            metadata: Metadata::default(),
-            parts: None,
-            body: Body::None,
-            at: self.at,
-        };
-        let (marker, freed) = store::push(tx, &self.bucket, marker)?;
-        self.freed.extend(freed);
-        Ok(Deleted { version: Some(marker.id), is_marker: true })
-    }
-}
-
-/// Removes one version; what lies below it becomes current if it was.
-fn delete_version(
-    tx: &mut Tx<'_>,
-    bucket: &BucketRow,
-    version: &Version,
-) -> rusqlite::Result<Vec<String>> {
-    let freed = store::remove(tx, version.sequence)?;
-    if version.is_latest {
-        let (name, key) = (version.bucket.clone(), version.key.clone());
-        match store::promote(tx, bucket, &key)?.filter(|below| !below.is_delete_marker) {
-            Some(below) => {
-                tx.announce(Event::ObjectWritten { bucket: name, key, version: below.id });
-            }
-            None if version.is_delete_marker => {}
-            None => tx.announce(Event::ObjectDeleted { bucket: name, key }),
-        }
-    }
-    Ok(freed)
-}
-
-fn meets(version: &Version, condition: &DeleteCondition) -> bool {
-    let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
-    let DeleteCondition { etag, modified, size_bytes } = condition;
-    etag.as_ref().is_none_or(|etag| etag == "*" || *etag == version.etag)
-        && modified.is_none_or(|at| seconds(at) == seconds(version.modified))
-        && size_bytes.is_none_or(|size| size == version.size_bytes)
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::blob::{Damaged, Declared, Received};
 use super::checksum::{Algorithm, Checksum, Span, etag_of_parts};
-use super::store::{self, Body, BucketRow, New, Part, Upload};
+use super::store::{self, Body, BucketRow, New};
+use super::upload_store::{self, Part, Upload};
 use super::{DiskError, Metadata, Objects, Precondition, PutError, Settled, publish};
 use crate::clock::Timestamp;
 use crate::db::Tx;
@@ -118,7 +119,7 @@ fn under_way(
     let Some(row) = store::bucket(connection, bucket)? else {
         return Err(UploadError::NoSuchBucket(bucket.clone()));
     };
-    match store::upload(connection, row.id, key, id)? {
+    match upload_store::upload(connection, row.id, key, id)? {
         Some(upload) if upload.answer.is_none() => Ok(upload),
         Some(_) | None => Err(UploadError::NoSuchUpload(id.to_owned())),
     }
@@ -142,7 +143,7 @@ impl Objects {
                 let Some(row) = store::bucket(tx, &new.bucket)? else {
                     return Err(UploadError::NoSuchBucket(new.bucket));
                 };
-                let number = store::insert_upload(tx, row.id, &upload)?;
+                let number = upload_store::insert_upload(tx, row.id, &upload)?;
                 Ok(Upload { number, ..upload })
             })
             .await
@@ -159,21 +160,10 @@ impl Objects {
         self.db.read(move |connection| under_way(connection, &bucket, &key, &id)).await
     }
 
-    /// The uploads of a bucket that are under way: by key, then in the order in which they began.
-    pub async fn uploads(&self, bucket: &BucketName) -> Result<Vec<Upload>, UploadError> {
-        let bucket = bucket.clone();
-        self.db
-            .read(move |connection| match store::bucket(connection, &bucket)? {
-                Some(row) => Ok(store::uploads(connection, row.id)?),
-                None => Err(UploadError::NoSuchBucket(bucket)),
-            })
-            .await
-    }
-
     /// The parts of an upload that are there, by number.
     pub async fn parts(&self, upload: &Upload) -> Result<Vec<Part>, UploadError> {
         let number = upload.number;
-        self.db.read(move |connection| Ok(store::parts(connection, number)?)).await
+        self.db.read(move |connection| Ok(upload_store::parts(connection, number)?)).await
     }
 
     /// Writes a part from a body that has come in, instead of an earlier one of that number.
@@ -211,7 +201,7 @@ impl Objects {
             .db
             .write(move |tx| {
                 let upload = under_way(tx, &bucket, &key, &id)?;
-                let freed = store::replace_part(tx, upload.number, &part, &body)?;
+                let freed = upload_store::replace_part(tx, upload.number, &part, &body)?;
                 if let Some(placed) = placed {
                     placed.keep();
                 }
@@ -234,7 +224,7 @@ impl Objects {
             .db
             .write(move |tx| {
                 let upload = under_way(tx, &bucket, &key, &id)?;
-                Ok::<_, UploadError>(store::delete_upload(tx, upload.number)?)
+                Ok::<_, UploadError>(upload_store::delete_upload(tx, upload.number)?)
             })
             .await?;
         self.folder.remove(freed).await;
@@ -260,21 +250,26 @@ fn complete_in(
     };
     let no_upload = || CompleteError::NoSuchUpload(complete.upload.clone());
     let upload =
-        store::upload(tx, row.id, &complete.key, &complete.upload)?.ok_or_else(no_upload)?;
+        upload_store::upload(tx, row.id, &complete.key, &complete.upload)?.ok_or_else(no_upload)?;
     if let Some(answer) = &upload.answer {
         let completed = serde_json::from_str(answer).map_err(|_| no_upload())?;
         return Ok((completed, Vec::new()));
     }
-    let parts = chosen(&store::parts(tx, upload.number)?, &complete.parts)?;
+    let parts = chosen(&upload_store::parts(tx, upload.number)?, &complete.parts)?;
     let new = assemble(&upload, &parts, complete, at)?;
     let (etag, checksum) = (new.etag.clone(), new.checksum.clone());
     let (version, mut freed) = publish_parts(tx, &row, complete, new)?;
     let numbers: Vec<u16> = parts.iter().map(|part| part.number).collect();
-    store::move_parts(tx, upload.number, &numbers, version.sequence)?;
+    upload_store::move_parts(tx, upload.number, &numbers, version.sequence)?;
     let versioned = row.bucket.versioning != super::Versioning::Never;
     let completed = Completed { version: version.id, versioned, etag, checksum };
     let answer = store::to_json(&completed);
-    freed.extend(store::close_upload(tx, upload.number, &answer, (at, COMPLETED_UPLOAD_LIFE_MS))?);
+    freed.extend(upload_store::close_upload(
+        tx,
+        upload.number,
+        &answer,
+        (at, COMPLETED_UPLOAD_LIFE_MS),
+    )?);
     Ok((completed, freed))
 }
 

@@ -5,7 +5,6 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -116,7 +115,7 @@ pub(super) struct BucketRow {
 }
 
 /// A value that the schema does not allow: somebody else wrote into our file.
-fn unreadable(
+pub(super) fn unreadable(
     column: usize,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> rusqlite::Error {
@@ -125,9 +124,9 @@ fn unreadable(
 
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a word of this schema")]
-struct Unknown(String);
+pub(super) struct Unknown(pub(super) String);
 
-fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     serde_json::from_str(&text).map_err(|error| unreadable(column, error))
 }
@@ -136,12 +135,12 @@ pub(super) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("what the index keeps is plain data")
 }
 
-fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<ObjectKey> {
+pub(super) fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<ObjectKey> {
     let text = String::from_utf8(row.get(column)?).map_err(|error| unreadable(column, error))?;
     ObjectKey::parse(text).map_err(|error| unreadable(column, error))
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get(column).map(i64::cast_unsigned)
 }
 
@@ -152,7 +151,7 @@ pub(super) fn span_name(span: Span) -> &'static str {
     }
 }
 
-fn span(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Span>> {
+pub(super) fn span(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Span>> {
     match row.get::<_, Option<String>>(column)?.as_deref() {
         None => Ok(None),
         Some("full") => Ok(Some(Span::FullObject)),
@@ -161,7 +160,7 @@ fn span(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Span>> {
     }
 }
 
-fn algorithm(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Algorithm>> {
+pub(super) fn algorithm(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Algorithm>> {
     let Some(name) = row.get::<_, Option<String>>(column)? else { return Ok(None) };
     let known = Algorithm::named(&name);
     known.map(Some).ok_or_else(|| unreadable(column, Unknown(name)))
@@ -318,7 +317,11 @@ pub(super) fn delete_bucket(
 
 // ---- blobs
 
-fn names(connection: &Connection, sql: &str, of: i64) -> rusqlite::Result<Vec<BlobName>> {
+pub(super) fn names(
+    connection: &Connection,
+    sql: &str,
+    of: i64,
+) -> rusqlite::Result<Vec<BlobName>> {
     connection.prepare_cached(sql)?.query_map([of], |row| row.get(0))?.collect()
 }
 
@@ -675,200 +678,4 @@ pub(super) enum Step {
     /// At this key, leaving out what lies between.
     Seek(Vec<u8>),
     Stop,
-}
-
-// ---- uploads
-
-/// A multipart upload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upload {
-    pub(super) number: i64,
-    /// Opaque, safe in a URL.
-    pub id: String,
-    pub key: ObjectKey,
-    pub initiated: Timestamp,
-    /// The canonical id of who began it.
-    pub owner: String,
-    pub metadata: Metadata,
-    /// The checksum that was announced for the whole object.
-    pub checksum: Option<(Algorithm, Span)>,
-    /// What was answered when it was completed, as JSON.
-    pub(super) answer: Option<String>,
-}
-
-/// A part of an upload under way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// 1 to 10,000.
-    pub number: u16,
-    pub size_bytes: u64,
-    pub(super) md5: Vec<u8>,
-    pub(super) algorithm: Algorithm,
-    pub(super) digest: Vec<u8>,
-    pub modified: Timestamp,
-}
-
-const UPLOAD: &str = "number, id, key, initiated_ms, owner, metadata, algorithm, span, answer";
-
-fn upload_of(row: &Row<'_>) -> rusqlite::Result<Upload> {
-    Ok(Upload {
-        number: row.get(0)?,
-        id: row.get(1)?,
-        key: key(row, 2)?,
-        initiated: Timestamp::from_millis(row.get(3)?),
-        owner: row.get(4)?,
-        metadata: json(row, 5)?,
-        checksum: algorithm(row, 6)?.zip(span(row, 7)?),
-        answer: row.get(8)?,
-    })
-}
-
-pub(super) fn insert_upload(
-    connection: &Connection,
-    bucket: i64,
-    upload: &Upload,
-) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached(
-            "INSERT INTO uploads (id, bucket, key, initiated_ms, owner, metadata, algorithm, span)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            upload.id,
-            bucket,
-            upload.key.as_str().as_bytes(),
-            upload.initiated.as_millis(),
-            upload.owner,
-            to_json(&upload.metadata),
-            upload.checksum.map(|(algorithm, _)| algorithm.name()),
-            upload.checksum.map(|(_, span)| span_name(span)),
-        ])?;
-    Ok(connection.last_insert_rowid())
-}
-
-/// The upload of that id, under way or completed.
-pub(super) fn upload(
-    connection: &Connection,
-    bucket: i64,
-    key: &ObjectKey,
-    id: &str,
-) -> rusqlite::Result<Option<Upload>> {
-    let sql = format!("SELECT {UPLOAD} FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3");
-    connection
-        .prepare_cached(&sql)?
-        .query_row((id, bucket, key.as_str().as_bytes()), upload_of)
-        .optional()
-}
-
-/// The uploads of a bucket that are under way: by key, then in the order in which they began.
-pub(super) fn uploads(connection: &Connection, bucket: i64) -> rusqlite::Result<Vec<Upload>> {
-    let sql = format!(
-        "SELECT {UPLOAD} FROM uploads WHERE bucket = ?1 AND completed_ms IS NULL
-         ORDER BY key, number"
-    );
-    connection.prepare_cached(&sql)?.query_map([bucket], upload_of)?.collect()
-}
-
-/// Removes an upload with its parts. Answers the blobs that nothing names any more.
-pub(super) fn delete_upload(
-    connection: &Connection,
-    number: i64,
-) -> rusqlite::Result<Vec<BlobName>> {
-    let blobs = delete_parts(connection, number)?;
-    connection.prepare_cached("DELETE FROM uploads WHERE number = ?1")?.execute([number])?;
-    Ok(blobs)
-}
-
-fn delete_parts(connection: &Connection, upload: i64) -> rusqlite::Result<Vec<BlobName>> {
-    let blobs =
-        names(connection, "SELECT blob FROM parts WHERE upload = ?1 AND blob IS NOT NULL", upload)?;
-    connection.prepare_cached("DELETE FROM parts WHERE upload = ?1")?.execute([upload])?;
-    unnamed(connection, blobs)
-}
-
-/// Writes a part, instead of an earlier one of that number. Answers the blobs set free.
-pub(super) fn replace_part(
-    connection: &Connection,
-    upload: i64,
-    part: &Part,
-    body: &Body,
-) -> rusqlite::Result<Vec<BlobName>> {
-    let replaced: Option<Option<BlobName>> = connection
-        .prepare_cached("DELETE FROM parts WHERE upload = ?1 AND part = ?2 RETURNING blob")?
-        .query_row((upload, part.number), |row| row.get(0))
-        .optional()?;
-    let (blob, inline) = body.columns();
-    connection
-        .prepare_cached(
-            "INSERT INTO parts (upload, part, size, md5, algorithm, checksum, modified_ms, blob,
-                 inline)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
-            upload,
-            part.number,
-            part.size_bytes.cast_signed(),
-            part.md5,
-            part.algorithm.name(),
-            part.digest,
-            part.modified.as_millis(),
-            blob,
-            inline,
-        ])?;
-    unnamed(connection, replaced.flatten().into_iter().collect())
-}
-
-pub(super) fn parts(connection: &Connection, upload: i64) -> rusqlite::Result<Vec<Part>> {
-    connection
-        .prepare_cached(
-            "SELECT part, size, md5, algorithm, checksum, modified_ms FROM parts
-             WHERE upload = ?1 ORDER BY part",
-        )?
-        .query_map([upload], |row| {
-            let algorithm =
-                algorithm(row, 3)?.ok_or_else(|| unreadable(3, Unknown(String::new())))?;
-            Ok(Part {
-                number: row.get(0)?,
-                size_bytes: unsigned(row, 1)?,
-                md5: row.get(2)?,
-                algorithm,
-                digest: row.get(4)?,
-                modified: Timestamp::from_millis(row.get(5)?),
-            })
-        })?
-        .collect()
-}
-
-/// Makes parts the pieces of a version, in that order and numbered from 1.
-pub(super) fn move_parts(
-    connection: &Connection,
-    upload: i64,
-    parts: &[u16],
-    sequence: i64,
-) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO pieces (sequence, part, size, checksum, blob, inline)
-         SELECT ?1, ?2, size, checksum, blob, inline FROM parts WHERE upload = ?3 AND part = ?4",
-    )?;
-    for (index, part) in parts.iter().enumerate() {
-        let number = i64::try_from(index + 1).unwrap_or(i64::MAX);
-        insert.execute((sequence, number, upload, part))?;
-    }
-    Ok(())
-}
-
-/// Remembers what a completed upload was answered, drops its parts and forgets answers older than `older_ms`.
-pub(super) fn close_upload(
-    connection: &Connection,
-    upload: i64,
-    answer: &str,
-    (now, older_ms): (Timestamp, i64),
-) -> rusqlite::Result<Vec<BlobName>> {
-    connection
-        .prepare_cached("UPDATE uploads SET completed_ms = ?2, answer = ?3 WHERE number = ?1")?
-        .execute((upload, now.as_millis(), answer))?;
-    connection
-        .prepare_cached("DELETE FROM uploads WHERE completed_ms < ?1")?
-        .execute([Value::Integer(now.as_millis() - older_ms)])?;
-    delete_parts(connection, upload)
 }

@@ -70,6 +70,17 @@ impl<'r> Want<'r> {
         Want { action: "s3:PutObject", list: List::Bucket(Permission::Write), target, headers }
     }
 
+    /// Deleting an object, or one version of it, among others.
+    pub(super) fn delete(target: &'r Target, headers: &'r HeaderMap) -> Want<'r> {
+        let (action, list) = of_object(&Method::DELETE, target);
+        Want { action, list, target, headers }
+    }
+
+    /// Whether it is about several keys, which only the body names.
+    fn is_of_many(&self) -> bool {
+        self.action == "s3:DeleteObject" && self.target.key.is_none()
+    }
+
     pub(super) fn of(method: &Method, target: &'r Target, headers: &'r HeaderMap) -> Want<'r> {
         let (action, list) = match &target.key {
             None => of_bucket(method, target),
@@ -176,45 +187,68 @@ fn of_object(method: &Method, target: &Target) -> (&'static str, List) {
 
 /// The bucket that a request is about, once it is clear that the caller may do what they want with it.
 ///
-/// `None` where there is no such bucket: what that means, the operation knows.
+/// `None` where there is no such bucket: what that means, the operation knows. Who deletes many keys is let through:
+/// each key is judged by itself ([`Judge`]), once the body has told which they are.
 pub(super) async fn check(
     surroundings: &Surroundings,
     caller: &Identity,
     want: &Want<'_>,
 ) -> S3Result<Option<(Bucket, Settings)>> {
     let Ok(name) = BucketName::parse(want.target.bucket.as_str()) else { return Ok(None) };
-    let (bucket, settings) = match surroundings.objects.settings(&name).await {
+    let place = match surroundings.objects.settings(&name).await {
         Ok(found) => found,
         Err(BucketError::NoSuchBucket(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    if want.action == "s3:CreateBucket" {
-        return Ok(Some((bucket, settings)));
+    if want.action == "s3:CreateBucket" || want.is_of_many() {
+        return Ok(Some(place));
     }
-    let policy = settings.get("policy").and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let ownership = Ownership::of(&settings);
-    let owner = &surroundings.owner(&bucket.owner).canonical_id;
-    let is_owner = *owner == caller.canonical_id;
-    // Nothing more needs to be looked at for nearly every request.
-    let is_plain = policy.is_none() && is_owner;
-    if is_plain && (ownership == Ownership::Enforced || !matches!(want.list, List::Object(_))) {
-        return Ok(Some((bucket, settings)));
+    let allowed = Judge::of(surroundings, caller, &place).allows(want).await;
+    if allowed { Ok(Some(place)) } else { Err(denied()) }
+}
+
+/// Judges what a caller wants with one bucket and what is in it.
+pub(super) struct Judge<'j> {
+    surroundings: &'j Surroundings,
+    caller: &'j Identity,
+    bucket: &'j Bucket,
+    settings: &'j Settings,
+    policy: Option<Value>,
+    ownership: Ownership,
+}
+
+impl<'j> Judge<'j> {
+    pub(super) fn of(
+        surroundings: &'j Surroundings,
+        caller: &'j Identity,
+        (bucket, settings): &'j (Bucket, Settings),
+    ) -> Judge<'j> {
+        let policy =
+            settings.get("policy").and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let ownership = Ownership::of(settings);
+        Judge { surroundings, caller, bucket, settings, policy, ownership }
     }
-    let object = object_of(surroundings, &name, want.target).await;
-    let decision =
-        Decision { surroundings, caller, want, settings: &settings, object: object.as_ref() };
-    let by_policy = policy.as_ref().map_or(Verdict::Silent, |policy| decision.by_policy(policy));
-    let about_policy = want.action.ends_with("BucketPolicy");
-    let allowed = match by_policy {
-        Verdict::Deny => is_owner && about_policy,
-        Verdict::Allow => true,
-        Verdict::Silent => {
-            (is_owner
-                && (ownership == Ownership::Enforced || !matches!(want.list, List::Object(_))))
-                || decision.by_list(ownership, owner)
+
+    pub(super) async fn allows(&self, want: &Want<'_>) -> bool {
+        let Judge { surroundings, caller, settings, ownership, .. } = *self;
+        let owner = &surroundings.owner(&self.bucket.owner).canonical_id;
+        let is_owner = *owner == caller.canonical_id;
+        let by_right =
+            is_owner && (ownership == Ownership::Enforced || !matches!(want.list, List::Object(_)));
+        // Nothing more needs to be looked at for nearly every request.
+        if by_right && self.policy.is_none() {
+            return true;
         }
-    };
-    if allowed { Ok(Some((bucket, settings))) } else { Err(denied()) }
+        let object = object_of(surroundings, &self.bucket.name, want.target).await;
+        let object = object.as_ref();
+        let decision = Decision { surroundings, caller, want, settings, object };
+        let by_policy = self.policy.as_ref().map(|policy| decision.by_policy(policy));
+        match by_policy.unwrap_or(Verdict::Silent) {
+            Verdict::Deny => is_owner && want.action.ends_with("BucketPolicy"),
+            Verdict::Allow => true,
+            Verdict::Silent => by_right || decision.by_list(ownership, owner),
+        }
+    }
 }
 
 async fn object_of(
@@ -249,9 +283,6 @@ impl Decision<'_> {
         if let Some(key) = &target.key {
             resource.push('/');
             resource.push_str(key);
-        } else if self.want.action == "s3:DeleteObject" {
-            // Several keys, which only the body names.
-            resource.push_str("/*");
         }
         let request = policy::Request {
             who: Some(self.caller).filter(|caller| !is_nobody(caller)),

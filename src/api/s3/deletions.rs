@@ -2,15 +2,16 @@
 //!
 //! The wire is ours, because keys may hold characters that `s3s` can neither read nor write as XML.
 
+use http::HeaderMap;
 use s3s::dto::{Timestamp as WireTimestamp, TimestampFormat};
 use s3s::{S3Error, S3Result};
 
-use super::Surroundings;
 use super::objects::millis;
 use super::operations::{bucket_name, object_key, version_id};
 use super::request::Given;
 use super::target::Target;
 use super::xml::{self, Node, Xml, malformed};
+use super::{Surroundings, access, error};
 use crate::limits::DELETE_OBJECTS_MAX;
 use crate::objects::{DeleteCondition, Deleted, Deletion};
 
@@ -40,14 +41,22 @@ fn deletion(object: &Node, asked: &Asked, bypass: bool) -> S3Result<Deletion> {
     })
 }
 
+/// A request to delete many keys, but for its body.
+pub(super) struct Request<'r> {
+    pub(super) given: &'r Given,
+    pub(super) target: &'r Target,
+    pub(super) headers: &'r HeaderMap,
+}
+
 /// Answers a `DeleteObjects`.
 pub(super) async fn answer(
     surroundings: &Surroundings,
-    given: &Given,
-    target: &Target,
+    Request { given, target, headers }: Request<'_>,
     body: &[u8],
 ) -> S3Result<http::Response<s3s::Body>> {
     let bucket = bucket_name(&target.bucket)?;
+    let place = given.place.as_deref().ok_or_else(error::no_such_bucket)?;
+    let judge = access::Judge::of(surroundings, &given.caller, place);
     let document = Node::parse(body)?;
     let objects: Vec<&Node> = document.all("Object").collect();
     if document.name != "Delete" || objects.is_empty() || objects.len() > DELETE_OBJECTS_MAX {
@@ -58,13 +67,21 @@ pub(super) async fn answer(
         let key = object.text_of("Key").ok_or_else(malformed)?.to_owned();
         let version = object.text_of("VersionId").filter(|id| !id.is_empty()).map(str::to_owned);
         let one = Asked { key, version };
+        let single = Target::of_object(&target.bucket, &one.key, one.version.as_deref());
         match deletion(object, &one, given.bypass) {
+            Ok(_) if !judge.allows(&access::Want::delete(&single, headers)).await => {
+                errors.push((one, access::denied()));
+            }
             Ok(deletion) => {
                 deletions.push(deletion);
                 asked.push(one);
             }
             Err(error) => errors.push((one, error)),
         }
+    }
+    // AWS: somebody unknown who may delete nothing at all is turned away at the door.
+    if access::is_nobody(&given.caller) && deletions.is_empty() {
+        return Err(access::denied());
     }
     let owner = &given.caller.canonical_id;
     let done = surroundings.objects.delete_many(&bucket, owner, deletions).await?;

@@ -315,7 +315,9 @@ impl Inner {
         if request::has_xml_body(&head.method, &target) {
             let bytes = request::checked(body, &given, &target).await?;
             if head.method == http::Method::POST && target.key.is_none() && target.has("delete") {
-                return deletions::answer(surroundings, &given, &target, &bytes).await;
+                let asked =
+                    deletions::Request { given: &given, target: &target, headers: &head.headers };
+                return deletions::answer(surroundings, asked, &bytes).await;
             }
             body = s3s::Body::from(bytes);
         }

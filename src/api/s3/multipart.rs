@@ -21,9 +21,12 @@ use super::operations::{bucket_name, object_key};
 use super::request::Given;
 use super::{error, sse};
 use crate::config::Identity;
-use crate::id::BucketName;
+use crate::id::{BucketName, ObjectKey};
 use crate::limits::{LIST_PAGE_MAX, PARTS_MAX};
-use crate::objects::{Algorithm, Checksum, Complete, Declared, NewUpload, Span, Stated, Upload};
+use crate::objects::{
+    AfterUpload, Algorithm, Checksum, Complete, Declared, NewUpload, Span, Stated, Upload,
+    UploadEntry, UploadQuery,
+};
 
 /// The checksum that an upload announces, where the two of its headers go together.
 fn announced(
@@ -338,37 +341,17 @@ fn class_of(upload: &Upload) -> StorageClass {
     named.map_or(StorageClass::from_static(StorageClass::STANDARD), StorageClass::from)
 }
 
-/// One line of a listing of uploads.
-enum Line<'u> {
-    Upload(&'u Upload),
-    Group(String),
-}
-
-/// The lines behind the markers, in order.
-fn lines<'u>(uploads: &'u [Upload], input: &ListMultipartUploadsInput) -> Vec<Line<'u>> {
-    let prefix = input.prefix.as_deref().unwrap_or_default();
-    let delimiter = input.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
-    let key_marker = input.key_marker.as_deref().unwrap_or_default();
-    let marked = input.upload_id_marker.as_deref().filter(|marker| !marker.is_empty());
-    // Of the marker's key, the uploads that began after the marked one are still to come.
-    let at = uploads.iter().position(|upload| Some(upload.id.as_str()) == marked);
-    let mut lines: Vec<Line<'u>> = Vec::new();
-    for (index, upload) in uploads.iter().enumerate() {
-        let key = upload.key.as_str();
-        let behind = key > key_marker || (key == key_marker && at.is_some_and(|at| index > at));
-        let Some(rest) = key.strip_prefix(prefix).filter(|_| behind) else { continue };
-        match delimiter.and_then(|delimiter| Some(rest.find(delimiter)? + delimiter.len())) {
-            None => lines.push(Line::Upload(upload)),
-            Some(end) => {
-                let group = format!("{prefix}{}", &rest[..end]);
-                let shown = matches!(lines.last(), Some(Line::Group(last)) if *last == group);
-                if !shown && group != key_marker && !key_marker.starts_with(&group) {
-                    lines.push(Line::Group(group));
-                }
-            }
-        }
+/// Where a listing of uploads goes on. AWS: an upload's marker means nothing without its key's.
+fn after_upload(input: &ListMultipartUploadsInput) -> AfterUpload {
+    let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    match (filled(&input.key_marker), filled(&input.upload_id_marker)) {
+        (None, _) => AfterUpload::Start,
+        (Some(key), None) => AfterUpload::Key(key),
+        (Some(key), Some(id)) => match ObjectKey::parse(key.as_str()) {
+            Ok(key) => AfterUpload::Upload(key, id),
+            Err(_) => AfterUpload::Key(key),
+        },
     }
-    lines
 }
 
 pub(super) async fn uploads(
@@ -379,15 +362,19 @@ pub(super) async fn uploads(
     let most = most(input.max_uploads, "max-uploads")?.min(LIST_PAGE_MAX);
     let encoded = super::listing::encoding(input.encoding_type.as_ref().map(EncodingType::as_str))?;
     let shown = |text: &str| if encoded { url_encoded(text) } else { text.to_owned() };
-    let all = surroundings.objects.uploads(&bucket_name(&input.bucket)?).await?;
-    let mut lines = lines(&all, &input);
-    let more = lines.len() > most && most > 0;
-    lines.truncate(most);
+    let query = UploadQuery {
+        prefix: input.prefix.clone().unwrap_or_default(),
+        delimiter: input.delimiter.clone().filter(|delimiter| !delimiter.is_empty()),
+        after: after_upload(&input),
+        limit: most,
+    };
+    let page = surroundings.objects.uploads(&bucket_name(&input.bucket)?, query).await?;
+    let more = page.more;
     let (mut listed, mut groups) = (Vec::new(), Vec::new());
     let (mut next_key, mut next_upload) = (None, None);
-    for line in lines {
-        match line {
-            Line::Upload(upload) => {
+    for entry in page.entries {
+        match entry {
+            UploadEntry::Upload(upload) => {
                 let owner = surroundings.owner(&upload.owner);
                 listed.push(MultipartUpload {
                     checksum_algorithm: upload
@@ -398,13 +385,13 @@ pub(super) async fn uploads(
                     initiator: Some(initiator_of(owner)),
                     owner: Some(owner_of(owner)),
                     key: Some(shown(upload.key.as_str())),
-                    storage_class: Some(class_of(upload)),
+                    storage_class: Some(class_of(&upload)),
                     upload_id: Some(upload.id.clone()),
                 });
                 (next_key, next_upload) =
                     (Some(shown(upload.key.as_str())), Some(upload.id.clone()));
             }
-            Line::Group(group) => {
+            UploadEntry::Group(group) => {
                 groups.push(CommonPrefix { prefix: Some(shown(&group)) });
                 (next_key, next_upload) = (Some(shown(&group)), None);
             }
