@@ -146,6 +146,20 @@ def versions(bucket, key, least):
     assert b"save-0" in oldest and oldest != newest, oldest
 
 
+def restored(name, bucket, key, version):
+    """A restored file is a new version with the old bytes, and Airflow shows what it says."""
+    s3 = boto3.client("s3")
+    old = s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
+
+    def newest():
+        answer = s3.get_object(Bucket=bucket, Key=key)
+        return answer["VersionId"] != version and answer["Body"].read() == old
+
+    wait_for("the restored file is a new version", newest)
+    environment = Environment(name).login()
+    wait_for("the restored DAG over REST", lambda: tags(environment, "saved") == ["save-0"])
+
+
 def cli_endpoint(name):
     """What the CLI endpoint allows, refuses and answers."""
     environment = Environment(name)

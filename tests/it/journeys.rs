@@ -180,7 +180,7 @@ fn dags_are_saved_and_kept(steps: &mut Steps, up: &Windtunnel<'_>) {
     steps.step("a saved DAG is visible over REST at once", || {
         up.python("journey.py", &["save", NAME, dags]);
     });
-    steps.step("every save is a version", || {
+    steps.step("every save is a version, and an old one comes back as a new one", || {
         up.python("journey.py", &["versions", BUCKET, "dags/saved.py", "10"]);
         let prefix =
             ["s3api", "list-object-versions", "--bucket", BUCKET, "--prefix", "dags/saved.py"];
@@ -200,6 +200,8 @@ fn dags_are_saved_and_kept(steps: &mut Steps, up: &Windtunnel<'_>) {
         up.aws(&[&get[..], &["old.py"]].concat());
         let old = fs::read_to_string(up.project.path("old.py")).expect("the CLI wrote it");
         assert!(old.contains("save-0"), "{old}");
+        up.project.run(&["restore", "dags/saved.py", "--version-id", oldest]);
+        up.python("journey.py", &["restored", NAME, BUCKET, "dags/saved.py", oldest]);
     });
     steps.step("aws s3 cp has the effect of saving", || {
         let source = crate::support::SMALL_DAG
