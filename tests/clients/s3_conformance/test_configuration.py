@@ -203,6 +203,25 @@ class TestPolicy:
         s3.put_bucket_policy(Bucket=writer_bucket, Policy=text)
         assert send("GET", f"/{writer_bucket}/k", who=None).status == 403
 
+    def test_delete_many_is_judged_key_by_key(self, s3, other, writer_bucket):
+        for key in ("open/1", "open/2", "closed/1"):
+            s3.put_object(Bucket=writer_bucket, Key=key, Body=b"x")
+        document = json.loads(public(writer_bucket, action="s3:DeleteObject"))
+        document["Statement"][0]["Resource"] = f"arn:aws:s3:::{writer_bucket}/open/*"
+        s3.put_bucket_policy(Bucket=writer_bucket, Policy=json.dumps(document))
+        keys = {"Objects": [{"Key": key} for key in ("open/1", "closed/1", "open/none")]}
+        answer = other.delete_objects(Bucket=writer_bucket, Delete=keys)
+        assert {one["Key"] for one in answer["Deleted"]} == {"open/1", "open/none"}
+        assert [(one["Key"], one["Code"]) for one in answer["Errors"]] == [("closed/1", "AccessDenied")]
+        assert [one["Key"] for one in s3.list_objects_v2(Bucket=writer_bucket)["Contents"]] == ["closed/1", "open/2"]
+
+    def test_delete_many_that_the_owner_denied_itself(self, s3, writer_bucket):
+        s3.put_object(Bucket=writer_bucket, Key="kept", Body=b"x")
+        s3.put_bucket_policy(Bucket=writer_bucket, Policy=public(writer_bucket, "Deny", "s3:DeleteObject"))
+        answer = s3.delete_objects(Bucket=writer_bucket, Delete={"Objects": [{"Key": "kept"}]})
+        assert answer["Errors"][0]["Code"] == "AccessDenied" and "Deleted" not in answer
+        assert read(s3, writer_bucket, "kept") == b"x"
+
     def test_condition_on_encryption(self, s3, writer_bucket):
         condition = {"Null": {"s3:x-amz-server-side-encryption": "true"}}
         text = public(writer_bucket, "Deny", "s3:PutObject", Condition=condition)

@@ -250,6 +250,19 @@ def test_list_uploads_by_pages(s3, bucket):
     assert [u["Key"] for u in after["Uploads"]] == ["b", "c"]
 
 
+def test_list_uploads_by_pages_of_groups(s3, bucket):
+    for key in ("a/1", "a/2", "b", "c/1", "c/1", "d"):
+        Upload(s3, bucket, key)
+    found, markers = [], {}
+    while True:
+        page = s3.list_multipart_uploads(Bucket=bucket, Delimiter="/", MaxUploads=1, **markers)
+        found += [u["Key"] for u in page.get("Uploads", [])] + [p["Prefix"] for p in page.get("CommonPrefixes", [])]
+        if not page["IsTruncated"]:
+            break
+        markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")}
+    assert found == ["a/", "b", "c/", "d"], "a group is shown once, and passed over as a whole"
+
+
 def test_upload_of_somebody_else_is_theirs(s3, other, writer_bucket):
     s3.put_bucket_acl(Bucket=writer_bucket, GrantWrite=f"id={OTHER[2]}", GrantFullControl=f"id={OWNER[2]}")
     Upload(other, writer_bucket)
