@@ -1,7 +1,10 @@
 //! What Airflow is: versions, components, environment classes, permitted CLI verbs. Touches nothing.
 
 pub mod permitted;
+mod recipes;
 pub mod settings;
+
+pub use recipes::{DEFAULT, RECIPES};
 
 use std::fmt;
 
@@ -53,6 +56,8 @@ pub struct Recipe {
     pub essential: &'static str,
     /// The REST API's version: `v1` for Airflow 2.
     pub rest: &'static str,
+    /// The path at which the web server tells how all components are.
+    pub health: &'static str,
     /// The Python module that teaches the warm interpreter this version.
     pub zygote: &'static str,
     /// The Python file that fills an empty database for this version.
@@ -81,48 +86,6 @@ impl Recipe {
         )
     }
 }
-
-/// Log servers are left out: task logs are files that the web server reads itself. Celery's mingling and gossip
-/// need a broadcast that SQS does not have.
-fn start_2(component: Component) -> Start {
-    match component {
-        Component::WebServer => Start::Listener("recipe:webserver"),
-        Component::Scheduler => Start::Airflow(&["scheduler", "--skip-serve-logs"]),
-        Component::DagProcessor => Start::Airflow(&["dag-processor"]),
-        Component::Triggerer => Start::Airflow(&["triggerer", "--skip-serve-logs"]),
-        Component::Worker => Start::Airflow(&[
-            "celery",
-            "worker",
-            "--skip-serve-logs",
-            "--without-mingle",
-            "--without-gossip",
-        ]),
-    }
-}
-
-static V2_10_3: Recipe = Recipe {
-    version: "2.10.3",
-    major: 2,
-    python: "3.11",
-    pythons: &["3.11", "3.12"],
-    packages: include_str!("locks/2.10.3.in"),
-    lock: include_str!("locks/2.10.3-py3.11.txt"),
-    essential: include_str!("locks/2.10.3-essential.txt"),
-    rest: "v1",
-    zygote: "airflow2",
-    template: "template2.py",
-    components: &[
-        Component::WebServer,
-        Component::Scheduler,
-        Component::DagProcessor,
-        Component::Triggerer,
-        Component::Worker,
-    ],
-    start: start_2,
-};
-
-/// The recipes, newest first. The first one is the default.
-pub static RECIPES: &[&Recipe] = &[&V2_10_3];
 
 /// The recipe for `version`, if we have one.
 pub fn recipe(version: &str) -> Option<&'static Recipe> {

@@ -60,7 +60,7 @@ pub(super) async fn run(place: &Place, asked: &Doctor) -> Result<ExitCode, Failu
     let recipe = config
         .as_ref()
         .and_then(|config| airflow::recipe(&config.environment.as_ref()?.airflow_version))
-        .or_else(|| airflow::RECIPES.first().copied());
+        .or_else(|| airflow::recipe(airflow::DEFAULT));
     let mut findings = vec![python(place, recipe), uv(place)];
     findings.extend(config.as_ref().into_iter().flat_map(space));
     if let (Some(config), false) = (&config, running) {

@@ -313,10 +313,9 @@ impl Create {
         self,
         [plugins, requirements, startup_script]: [Option<Pinned>; 3],
     ) -> Spec {
-        let newest = || airflow::RECIPES.first().map_or("", |recipe| recipe.version).to_owned();
         Spec {
             name: self.name,
-            airflow_version: self.airflow_version.unwrap_or_else(newest),
+            airflow_version: self.airflow_version.unwrap_or_else(|| airflow::DEFAULT.to_owned()),
             class: self.class,
             min_workers: self.workers.0,
             max_workers: self.workers.1,

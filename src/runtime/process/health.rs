@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::runtime::LaunchError;
 
-/// Airflow 2's `/health`. Unknown members are left alone.
+/// What the recipe's health path answers, the same in Airflow 2 and 3. Unknown members are left alone.
 #[derive(Debug, Default, Deserialize)]
 struct Health {
     #[serde(default)]
@@ -66,7 +66,7 @@ impl Health {
 }
 
 /// Returns when all are healthy and have a process; gives up on a component that keeps ending.
-pub(super) async fn wait(shared: &Shared, since: Timestamp) -> Result<(), LaunchError> {
+pub(super) async fn wait(shared: &Shared, path: &str, since: Timestamp) -> Result<(), LaunchError> {
     let limit = Duration::from_secs(limits::COMPONENTS_START_MAX_SECONDS);
     let healthy = async {
         loop {
@@ -83,7 +83,7 @@ pub(super) async fn wait(shared: &Shared, since: Timestamp) -> Result<(), Launch
             }
             if let Some(address) = shared.web()
                 && states.iter().all(|state| state.pid.is_some())
-                && ask(address).await.is_ok_and(|health| health.all_since(since))
+                && ask(address, path).await.is_ok_and(|health| health.all_since(since))
             {
                 return Ok(());
             }
@@ -102,10 +102,11 @@ pub(super) async fn wait(shared: &Shared, since: Timestamp) -> Result<(), Launch
 }
 
 /// One plain HTTP/1.0 request: the server closes when it has said all.
-async fn ask(address: SocketAddr) -> io::Result<Health> {
+async fn ask(address: SocketAddr, path: &str) -> io::Result<Health> {
     let answer = async {
         let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n").await?;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.take(64 * 1024).read_to_end(&mut answer).await?;
         Ok(answer)

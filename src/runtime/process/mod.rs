@@ -366,7 +366,7 @@ impl Processes {
         for part in parts {
             keepers.keep_component(part.clone());
         }
-        if let Err(error) = health::wait(&shared, since).await {
+        if let Err(error) = health::wait(&shared, plan.recipe.health, since).await {
             keepers.stop(Duration::from_secs(5)).await;
             return Err(error);
         }

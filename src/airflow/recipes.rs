@@ -1,0 +1,81 @@
+//! The table of versions: one that MWAA runs is one recipe here.
+
+use super::{Component, Recipe, Start};
+
+/// The version of an environment that names none: MWAA's default.
+pub const DEFAULT: &str = "2.10.3";
+
+/// The recipes, newest first.
+pub static RECIPES: &[&Recipe] = &[&V2_10_3];
+
+static V2_10_3: Recipe = Recipe {
+    version: "2.10.3",
+    python: "3.11",
+    pythons: &["3.11", "3.12"],
+    packages: include_str!("locks/2.10.3.in"),
+    lock: include_str!("locks/2.10.3-py3.11.txt"),
+    essential: include_str!("locks/2.10.3-essential.txt"),
+    ..TWO
+};
+
+/// What all of Airflow 2 has in common.
+const TWO: Recipe = Recipe {
+    version: "",
+    major: 2,
+    python: "",
+    pythons: &[],
+    packages: "",
+    lock: "",
+    essential: "",
+    rest: "v1",
+    health: "/health",
+    zygote: "airflow2",
+    template: "template2.py",
+    components: COMPONENTS,
+    start: start_2,
+};
+
+/// The slowest to start first.
+const COMPONENTS: &[Component] = &[
+    Component::WebServer,
+    Component::Scheduler,
+    Component::DagProcessor,
+    Component::Triggerer,
+    Component::Worker,
+];
+
+/// Log servers are left out: task logs are files that the web server reads itself. Celery's mingling and gossip
+/// need a broadcast that SQS does not have.
+fn start_2(component: Component) -> Start {
+    match component {
+        Component::WebServer => Start::Listener("recipe:webserver"),
+        Component::Scheduler => Start::Airflow(&["scheduler", "--skip-serve-logs"]),
+        Component::DagProcessor => Start::Airflow(&["dag-processor"]),
+        Component::Triggerer => Start::Airflow(&["triggerer", "--skip-serve-logs"]),
+        Component::Worker => Start::Airflow(&[
+            "celery",
+            "worker",
+            "--skip-serve-logs",
+            "--without-mingle",
+            "--without-gossip",
+        ]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::airflow::recipe;
+
+    #[test]
+    fn every_version_is_installed_from_a_lock_of_its_own() {
+        for recipe in RECIPES {
+            let pinned = format!("apache-airflow=={}\n", recipe.version);
+            assert!(recipe.lock.contains(&pinned), "the lock of {}", recipe.version);
+            assert!(recipe.essential.contains(&pinned), "the pins of {}", recipe.version);
+            assert_eq!(recipe.pythons.first(), Some(&recipe.python), "{}", recipe.version);
+            assert!(recipe.version.starts_with(&recipe.major.to_string()), "{}", recipe.version);
+        }
+        assert!(recipe(DEFAULT).is_some());
+    }
+}
