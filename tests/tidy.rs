@@ -61,7 +61,9 @@ fn top() -> PathBuf {
 
 /// Every file below `folder` that git would keep, as paths relative to the repository.
 fn files(folder: &str) -> Vec<PathBuf> {
-    let skip = ["target", "node_modules", ".windtunnel", ".git", "__pycache__", "screenshots"];
+    // `.cargo` is a developer's own.
+    let skip =
+        ["target", "node_modules", ".windtunnel", ".git", ".cargo", "__pycache__", "screenshots"];
     let mut found = Vec::new();
     let mut folders = vec![top().join(folder)];
     while let Some(folder) = folders.pop() {
