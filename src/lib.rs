@@ -7,7 +7,7 @@
 //! - [`gateway`]: listeners, TLS, who may come in, which service a request is for.
 //! - [`api`]: the only rooms that know how AWS (and our UI) puts things in JSON and XML.
 //! - [`environment`], [`mirror`], [`delivery`], [`tokens`]: workflows; they join capabilities.
-//! - [`objects`], [`queues`], [`runtime`]: capabilities, strangers to one another.
+//! - [`metrics`], [`objects`], [`queues`], [`runtime`]: capabilities, strangers to one another.
 //! - [`airflow`], [`db`]: what Airflow is; one SQLite file and its journal.
 //! - [`id`], [`clock`], [`limits`], [`config`]: names, time, numbers, settings.
 //!
@@ -33,6 +33,7 @@ pub mod environment;
 pub mod gateway;
 pub mod id;
 pub mod limits;
+pub mod metrics;
 pub mod mirror;
 pub mod objects;
 pub mod queues;

@@ -178,3 +178,43 @@ pub const LOG_TAIL_BYTES: u64 = 8 * 1024;
 
 /// Fields of a form upload before its file (S3 API reference, `PostObject`: 20 KB), with room for their heads.
 pub const FORM_FIELDS_MAX_BYTES: usize = 32 * 1024;
+
+/// How metrics are kept: every point in each of these, as long as it is young enough. CloudWatch keeps minutes for 15
+/// days and hours for 455; a laptop's charts ask for today and for last week.
+pub const METRIC_TIERS: [MetricTier; 4] = [
+    MetricTier { step_seconds: 1, kept_seconds: 3 * 3_600 },
+    MetricTier { step_seconds: 60, kept_seconds: 3 * 86_400 },
+    MetricTier { step_seconds: 300, kept_seconds: 15 * 86_400 },
+    MetricTier { step_seconds: 3_600, kept_seconds: 63 * 86_400 },
+];
+
+/// Points of one width and how long they are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricTier {
+    pub step_seconds: i64,
+    pub kept_seconds: i64,
+}
+
+/// Points on disk, of all metrics together: some 60 bytes each. Where there are more, the oldest of each tier go early.
+pub const METRIC_POINTS_MAX: i64 = 2_000_000;
+
+/// Metrics that are known at once. An environment with a hundred DAGs has some two thousand.
+pub const METRIC_SERIES_MAX: i64 = 20_000;
+
+/// Metrics that `StatsD` may touch within one minute; more are counted and left out, however hard a DAG sends.
+pub const METRIC_WINDOW_SERIES_MAX: usize = 10_000;
+
+/// Bins that tell of the spread of one point's values: four decades of them, 2 % wide each.
+pub const METRIC_BINS_MAX: usize = 470;
+
+/// Seconds of `StatsD` that become one fine point and one batch of writes; minutes are made of whole minutes.
+pub const METRIC_FLUSH_SECONDS: i64 = 10;
+
+/// Seconds between two looks for points and metrics that are too old.
+pub const METRIC_PRUNE_SECONDS: i64 = 600;
+
+/// The largest datagram that we read: loopback's own limit.
+pub const STATSD_DATAGRAM_MAX_BYTES: usize = 65_535;
+
+/// `StatsD` lines that are taken before other work has its turn.
+pub const STATSD_BURST_DATAGRAMS: usize = 256;

@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["id", "clock", "limits"],
     &["config"],
     &["db", "airflow"],
-    &["objects", "queues", "logs", "runtime"],
+    &["objects", "queues", "logs", "metrics", "runtime"],
     &["environment", "mirror", "delivery", "tokens"],
     &["api"],
     &["gateway"],

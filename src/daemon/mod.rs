@@ -29,6 +29,7 @@ use crate::environment::{self, Environments};
 use crate::gateway::tls::{self, Tls};
 use crate::gateway::{self, Front, aws::Aws, door::Door};
 use crate::id::EnvironmentName;
+use crate::metrics::{self, Metrics};
 use crate::objects::{self, Objects};
 use crate::queues::{self, Queues};
 use crate::runtime::process::{self, Processes};
@@ -78,6 +79,8 @@ pub enum StartError {
     Objects(#[source] objects::ObjectError),
     #[error("cannot open the queues")]
     Queues(#[source] queues::QueueError),
+    #[error("cannot open a socket on loopback for metrics")]
+    Metrics(#[source] io::Error),
     #[error("cannot serve TLS")]
     Tls(#[from] tls::TlsError),
     #[error("cannot clean up after the last run")]
@@ -108,6 +111,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         home: config.state.join("environments"),
         aws: aws_access(&config, &role, addresses, &tls),
         aws_address: addresses.aws,
+        statsd: rooms.metrics.statsd_address().map_err(StartError::Metrics)?,
         wishes: ask,
     })
     .await?;
@@ -160,8 +164,10 @@ impl House {
         let Config { account, region, auth, identities, object_ownership, .. } = &self.config;
         let mut identities = identities.clone();
         identities.push(role);
-        let Rooms { objects, queues, tokens, .. } = self.rooms.clone();
+        let Rooms { objects, queues, tokens, metrics, .. } = self.rooms.clone();
         self.tasks.running.spawn(objects.clone().run_lifecycle(self.tasks.outer.clone()));
+        // With the endpoint: Airflow measures its own end too.
+        self.tasks.running.spawn(metrics.run(self.tasks.aws.clone()));
         let endpoint = Aws {
             s3: S3::new(
                 objects.clone(),
@@ -280,6 +286,7 @@ struct Rooms {
     db: Db,
     objects: Objects,
     queues: Queues,
+    metrics: Metrics,
     tokens: Tokens,
     runtime: Arc<dyn Runtime>,
 }
@@ -289,6 +296,7 @@ impl Rooms {
         let schemas = [
             objects::SCHEMA,
             queues::SCHEMA,
+            metrics::SCHEMA,
             environment::SCHEMA,
             mirror::SCHEMA,
             delivery::SCHEMA,
@@ -300,6 +308,8 @@ impl Rooms {
             .map_err(StartError::Objects)?
             .with_durability(config.durability);
         let queues = Queues::open(db.clone(), clock.clone()).await.map_err(StartError::Queues)?;
+        let metrics =
+            Metrics::open(db.clone(), clock.clone()).await.map_err(StartError::Metrics)?;
         let tokens = Tokens::open(&config.state, clock.clone()).map_err(|source| {
             StartError::File { verb: "open the token key in", path: config.state.clone(), source }
         })?;
@@ -310,7 +320,7 @@ impl Rooms {
             clock: clock.clone(),
         }));
         runtime.sweep().await.map_err(StartError::Sweep)?;
-        Ok(Rooms { db, objects, queues, tokens, runtime })
+        Ok(Rooms { db, objects, queues, metrics, tokens, runtime })
     }
 }
 

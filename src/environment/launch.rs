@@ -15,8 +15,9 @@ use super::{Pinned, Spec, Surroundings, Wish};
 use crate::airflow::{self, Recipe};
 use crate::id::{EnvironmentName, LaunchId, ObjectKey, QueueName};
 use crate::limits::{CELERY_VISIBILITY_SECONDS, STOP_GRACE_SECONDS};
+use crate::metrics;
 use crate::runtime::{
-    Artefact, Broker, LaunchError, LaunchPlan, Life, Progress, Report, Runtime, Secrets,
+    Artefact, Broker, LaunchError, LaunchPlan, Life, Progress, Report, Runtime, Secrets, Statsd,
 };
 
 /// One launch, with everything it needs.
@@ -91,6 +92,10 @@ impl Launch {
             variables: spec.variables.clone(),
             aws,
             broker: Broker { address: around.aws_address, queue_name: queue.clone(), queue_url },
+            statsd: Statsd {
+                address: around.statsd,
+                prefix: metrics::statsd_prefix(spec.name.as_str(), recipe.version),
+            },
             base_url: format!("https://localhost:{}", self.web.port()),
             secrets: self.secrets.clone(),
         })

@@ -142,6 +142,8 @@ pub struct Surroundings {
     pub home: PathBuf,
     pub aws: AwsAccess,
     pub aws_address: SocketAddr,
+    /// Where Airflow's metrics go.
+    pub statsd: SocketAddr,
     /// Asks `daemon` to serve an environment, before the launch, so that its address is known and its DAGs are there.
     pub wishes: mpsc::Sender<Wish>,
 }

@@ -41,6 +41,7 @@ pub struct LaunchPlan {
     pub variables: BTreeMap<String, String>,
     pub aws: AwsAccess,
     pub broker: Broker,
+    pub statsd: Statsd,
     /// What Airflow should call itself in links: `https://localhost:8080`.
     pub base_url: String,
     pub secrets: Secrets,
@@ -74,6 +75,13 @@ pub struct Broker {
     pub address: SocketAddr,
     pub queue_name: String,
     pub queue_url: String,
+}
+
+/// Where Airflow sends its metrics, and what their names begin with.
+#[derive(Clone, Debug)]
+pub struct Statsd {
+    pub address: SocketAddr,
+    pub prefix: String,
 }
 
 /// Made once per environment and kept: changing one breaks connections, sessions or tasks.

@@ -38,6 +38,8 @@ pub struct Wiring<'a> {
     pub broker: std::net::SocketAddr,
     pub queue_name: &'a str,
     pub queue_url: &'a str,
+    /// Where metrics go, and what their names begin with.
+    pub statsd: (std::net::SocketAddr, &'a str),
     pub base_url: &'a str,
     pub fernet_key: &'a str,
     pub web_secret_key: &'a str,
@@ -79,6 +81,7 @@ pub fn layers(wiring: &Wiring<'_>) -> Layers {
         wiring.options.iter().map(|(name, value)| (variable_of(name), value.clone())).collect();
     protected(&mut above, wiring);
     essential(&mut above, wiring);
+    metrics(&mut above, wiring);
     two::above(&mut above, wiring);
     Layers { below, above }
 }
@@ -207,6 +210,23 @@ fn essential(above: &mut Variables, wiring: &Wiring<'_>) {
     );
 }
 
+/// MWAA's Airflow always sends, and a sidecar leaves out what the options name; here Airflow itself leaves it out. The
+/// tags are ours: with them a metric is known for what it is.
+fn metrics(above: &mut Variables, wiring: &Wiring<'_>) {
+    let (address, prefix) = wiring.statsd;
+    set(
+        above,
+        &[
+            ("AIRFLOW__METRICS__STATSD_HOST", &address.ip().to_string()),
+            ("AIRFLOW__METRICS__STATSD_PORT", &address.port().to_string()),
+            ("AIRFLOW__METRICS__STATSD_PREFIX", prefix),
+            ("AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED", "True"),
+            ("AIRFLOW__METRICS__STATSD_DATADOG_ENABLED", "False"),
+        ],
+    );
+    above.entry("AIRFLOW__METRICS__STATSD_ON".to_owned()).or_insert_with(|| "True".to_owned());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +245,7 @@ mod tests {
             broker: ([127, 0, 0, 1], 4570).into(),
             queue_name: "q",
             queue_url: "http://127.0.0.1:4570/123456789012/q",
+            statsd: (([127, 0, 0, 1], 8125).into(), "airflow.dev.2_10_3"),
             base_url: "https://localhost:8080",
             fernet_key: "f",
             web_secret_key: "w",
@@ -252,6 +273,21 @@ mod tests {
         assert_eq!(layers.above[name], "True");
         assert_eq!(layers.above["AIRFLOW__CORE__EXECUTOR"], "CeleryExecutor");
         assert_eq!(layers.above["AIRFLOW__FOO__USER"], "me");
+    }
+
+    #[test]
+    fn metrics_are_sent_to_us_unless_an_option_says_not_at_all() {
+        let none = BTreeMap::new();
+        let sent = layers(&wired(&none)).above;
+        assert_eq!(sent["AIRFLOW__METRICS__STATSD_ON"], "True");
+        assert_eq!(sent["AIRFLOW__METRICS__STATSD_PORT"], "8125");
+        let off = BTreeMap::from([
+            ("metrics.statsd_on".to_owned(), "False".to_owned()),
+            ("metrics.statsd_port".to_owned(), "1".to_owned()),
+        ]);
+        let kept = layers(&wired(&off)).above;
+        assert_eq!(kept["AIRFLOW__METRICS__STATSD_ON"], "False");
+        assert_eq!(kept["AIRFLOW__METRICS__STATSD_PORT"], "8125");
     }
 
     #[test]

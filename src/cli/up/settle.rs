@@ -134,6 +134,7 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         StartError::Sweep(_) => "`windtunnel doctor` looks for what is left and in the way",
         StartError::Mirror(_) => "check that the project's files can be read, and the free space",
         StartError::Environment(_) => LOG_HINT,
+        StartError::Metrics(_) => "is there a loopback interface? `ip addr show lo` tells",
     };
     Failure::new(error.to_string()).why(why).next(next)
 }

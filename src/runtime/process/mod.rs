@@ -448,6 +448,7 @@ fn wiring<'a>(
         broker: plan.broker.address,
         queue_name: &plan.broker.queue_name,
         queue_url: &plan.broker.queue_url,
+        statsd: (plan.statsd.address, &plan.statsd.prefix),
         base_url: &plan.base_url,
         fernet_key: &plan.secrets.fernet_key,
         web_secret_key: &plan.secrets.web_secret_key,
