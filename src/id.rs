@@ -120,6 +120,17 @@ name!(
 );
 
 name!(
+    /// What a receiver of a queue calls itself, so that what it holds can be told from what others hold.
+    ReceiverName,
+    "a receiver's name",
+    "1 to 80 of A-Z a-z 0-9 - _ .",
+    |name| {
+        (1..=80).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    }
+);
+
+name!(
     /// An environment's name (MWAA API reference, CreateEnvironment).
     EnvironmentName,
     "an environment name",
@@ -175,6 +186,13 @@ impl VersionId {
     /// The id of the one version that a bucket without versioning keeps.
     pub fn null() -> VersionId {
         VersionId("null".to_owned())
+    }
+}
+
+impl ReceiverName {
+    /// A name that nobody had before: `stem` and a random end.
+    pub fn unique(stem: &str) -> ReceiverName {
+        ReceiverName(format!("{stem}.{}", random_text(8)))
     }
 }
 

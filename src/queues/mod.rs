@@ -6,6 +6,7 @@
 
 mod bells;
 mod receipt;
+mod receivers;
 mod settings;
 mod store;
 
@@ -20,10 +21,12 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
 use crate::db::{Db, Schema};
-use crate::id::QueueName;
+use crate::id::{QueueName, ReceiverName};
 use crate::limits::{LONG_POLL_MAX_MS, VISIBILITY_MAX_SECONDS};
 use bells::Bells;
 pub use receipt::{BadReceipt, Receipt};
+pub use receivers::Load;
+use receivers::Roll;
 pub use settings::{Change, Redrive, Settings};
 
 pub const SCHEMA: Schema = store::SCHEMA;
@@ -34,6 +37,7 @@ pub struct Queues {
     db: Db,
     clock: Clock,
     bells: Bells,
+    roll: Roll,
     closed: watch::Sender<bool>,
 }
 
@@ -173,7 +177,8 @@ pub fn is_fifo(queue: &QueueName) -> bool {
 impl Queues {
     #[expect(clippy::unused_async, reason = "opening a store is asynchronous everywhere")]
     pub async fn open(db: Db, clock: Clock) -> Result<Queues, QueueError> {
-        Ok(Queues { db, clock, bells: Bells::default(), closed: watch::Sender::new(false) })
+        let (bells, roll) = (Bells::default(), Roll::default());
+        Ok(Queues { db, clock, bells, roll, closed: watch::Sender::new(false) })
     }
 
     /// Ends every long wait with no messages, now and from now on: for a clean shutdown.
@@ -255,7 +260,13 @@ impl Queues {
 
     /// Removes every message. Returns how many.
     pub async fn purge(&self, queue: &QueueName) -> Result<u64, QueueError> {
-        self.at(queue, |tx, row| store::purge(tx, row.id).map_err(QueueError::Index)).await
+        let (bells, name) = (self.bells.clone(), queue.clone());
+        self.at(queue, move |tx, row| {
+            let gone = store::purge(tx, row.id)?;
+            bells.changed(&name);
+            Ok(gone)
+        })
+        .await
     }
 
     /// Makes every hidden message visible at once: its receivers are known to be gone. Returns how many.
@@ -354,6 +365,16 @@ impl Queues {
     ///
     /// May be dropped at any moment: then nothing was received.
     pub async fn receive(&self, queue: &QueueName, ask: Ask) -> Result<Vec<Message>, QueueError> {
+        self.receive_as(queue, None, ask).await
+    }
+
+    /// The same, for a receiver that may have a name. One that is not enrolled is handed nothing.
+    pub async fn receive_as(
+        &self,
+        queue: &QueueName,
+        receiver: Option<&ReceiverName>,
+        ask: Ask,
+    ) -> Result<Vec<Message>, QueueError> {
         let began = Instant::now();
         let mut closed = self.closed.subscribe();
         let bell = self.bells.of(queue);
@@ -361,7 +382,7 @@ impl Queues {
             // Registered before the look: a send between the look and the wait must still wake us.
             let mut rung = pin!(bell.notified());
             rung.as_mut().enable();
-            let claim = self.claim(queue, ask).await?;
+            let claim = self.claim(queue, receiver, ask).await?;
             let wait = ask.wait.unwrap_or(Duration::from_secs(claim.queue_wait_seconds.into()));
             let deadline = began + wait.min(Duration::from_millis(LONG_POLL_MAX_MS));
             if !claim.messages.is_empty() || Instant::now() >= deadline || *closed.borrow() {
@@ -383,19 +404,31 @@ impl Queues {
         }
     }
 
-    async fn claim(&self, queue: &QueueName, ask: Ask) -> Result<store::Claim, QueueError> {
+    async fn claim(
+        &self,
+        queue: &QueueName,
+        receiver: Option<&ReceiverName>,
+        ask: Ask,
+    ) -> Result<store::Claim, QueueError> {
         let nonce = receipt::new_nonce();
-        let (now, bells) = (self.clock.now(), self.bells.clone());
+        let (now, bells, roll) = (self.clock.now(), self.bells.clone(), self.roll.clone());
         let terms = store::Terms {
             max: ask.max,
             visibility_seconds: ask.visibility_seconds,
             nonce: nonce.clone(),
+            receiver: receiver.cloned(),
             now,
         };
         let mut undo = Undo { queues: self, queue, nonce: Some(nonce) };
         let claim = self
             .at(queue, move |tx, row| {
+                if terms.receiver.as_ref().is_some_and(|receiver| !roll.has(&row.name, receiver)) {
+                    return Ok(store::Claim::nothing(&row));
+                }
                 let claim = store::claim(tx, &row, &terms)?;
+                if !claim.messages.is_empty() {
+                    bells.changed(&row.name);
+                }
                 for target in &claim.given_up_to {
                     bells.ring(target);
                 }
@@ -427,6 +460,8 @@ impl Queues {
             if row.settings.fifo {
                 // The group's next message may be handed out now.
                 bells.ring(&name);
+            } else {
+                bells.changed(&name);
             }
             Ok(results)
         })

@@ -10,12 +10,13 @@ use super::settings::Settings;
 use super::{Attribute, Depth, Draft, Message, Sent, VisibilityError};
 use crate::clock::Timestamp;
 use crate::db::Schema;
-use crate::id::QueueName;
+use crate::id::{QueueName, ReceiverName};
 use crate::limits::{DEDUPLICATION_MS, VISIBILITY_MAX_SECONDS};
 
 pub(super) const SCHEMA: Schema = Schema {
     room: "queues",
-    steps: &["CREATE TABLE queues (
+    steps: &[
+        "CREATE TABLE queues (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL UNIQUE,
         settings TEXT NOT NULL,
@@ -63,7 +64,12 @@ pub(super) const SCHEMA: Schema = Schema {
         seq INTEGER NOT NULL,
         at_ms INTEGER NOT NULL,
         PRIMARY KEY (queue, deduplication)
-    ) STRICT, WITHOUT ROWID"],
+    ) STRICT, WITHOUT ROWID",
+        // Who was handed the message last, where that one has a name.
+        "ALTER TABLE messages ADD COLUMN receiver TEXT;
+    CREATE INDEX messages_by_receiver ON messages (queue, receiver)
+        WHERE held = 1 AND receiver IS NOT NULL",
+    ],
 };
 
 /// A queue as it is kept.
@@ -82,6 +88,7 @@ pub(super) struct Terms {
     pub(super) max: u32,
     pub(super) visibility_seconds: Option<u32>,
     pub(super) nonce: String,
+    pub(super) receiver: Option<ReceiverName>,
     pub(super) now: Timestamp,
 }
 
@@ -94,6 +101,18 @@ pub(super) struct Claim {
     pub(super) queue_wait_seconds: u32,
     /// Queues that were given messages of this one.
     pub(super) given_up_to: Vec<QueueName>,
+}
+
+impl Claim {
+    /// For who is not to be given anything.
+    pub(super) fn nothing(row: &Row) -> Claim {
+        Claim {
+            messages: Vec::new(),
+            next_visible: None,
+            queue_wait_seconds: row.settings.wait_seconds,
+            given_up_to: Vec::new(),
+        }
+    }
 }
 
 fn json<T: serde::Serialize>(value: &T) -> String {
@@ -172,6 +191,43 @@ pub(super) fn release_held(tx: &Connection, queue: i64, now: Timestamp) -> rusql
         )?
         .execute((queue, now.as_millis()))?;
     Ok(released as u64)
+}
+
+/// Makes visible at once what this receiver holds.
+pub(super) fn release_held_by(
+    tx: &Connection,
+    queue: i64,
+    receiver: &ReceiverName,
+    now: Timestamp,
+) -> rusqlite::Result<u64> {
+    let released = tx
+        .prepare_cached(
+            "UPDATE messages SET visible_ms = ?3, held = 0
+             WHERE queue = ?1 AND receiver = ?2 AND held = 1 AND visible_ms > ?3",
+        )?
+        .execute((queue, receiver.as_str(), now.as_millis()))?;
+    Ok(released as u64)
+}
+
+/// Messages in flight by the name of their receiver.
+pub(super) fn held(
+    connection: &Connection,
+    row: &Row,
+    now: Timestamp,
+) -> rusqlite::Result<BTreeMap<ReceiverName, u64>> {
+    connection
+        .prepare_cached(
+            "SELECT receiver, count(*) FROM messages
+             WHERE queue = ?1 AND held = 1 AND receiver IS NOT NULL AND visible_ms > ?2
+                 AND sent_ms > ?3
+             GROUP BY receiver",
+        )?
+        .query_map((row.id, now.as_millis(), oldest(row, now)), |found| {
+            let name = ReceiverName::parse(found.get::<_, String>(0)?)
+                .expect("only receivers' names were recorded");
+            Ok((name, found.get::<_, i64>(1)?.cast_unsigned()))
+        })?
+        .collect()
 }
 
 pub(super) fn depth(connection: &Connection, row: &Row, now: Timestamp) -> rusqlite::Result<Depth> {
@@ -315,12 +371,7 @@ fn oldest(row: &Row, now: Timestamp) -> i64 {
 pub(super) fn claim(tx: &Connection, row: &Row, terms: &Terms) -> rusqlite::Result<Claim> {
     tx.prepare_cached("DELETE FROM messages WHERE queue = ?1 AND sent_ms <= ?2")?
         .execute((row.id, oldest(row, terms.now)))?;
-    let mut claim = Claim {
-        messages: Vec::new(),
-        next_visible: None,
-        queue_wait_seconds: row.settings.wait_seconds,
-        given_up_to: Vec::new(),
-    };
+    let mut claim = Claim::nothing(row);
     give_up(tx, row, terms, &mut claim)?;
     let visibility = terms.visibility_seconds.unwrap_or(row.settings.visibility_seconds);
     for seq in visible(tx, row, terms)? {
@@ -388,13 +439,19 @@ fn hand_out(
 ) -> rusqlite::Result<Message> {
     tx.prepare_cached(
         "UPDATE messages SET visible_ms = ?2, held = 1, receives = receives + 1, nonce = ?3,
-            received_ms = ?4, first_received_ms = coalesce(first_received_ms, ?4)
+            receiver = ?5, received_ms = ?4, first_received_ms = coalesce(first_received_ms, ?4)
          WHERE seq = ?1
          RETURNING id, body, attributes, sender, sent_ms, receives, first_received_ms,
             message_group, deduplication, trace, dead_letter_source",
     )?
     .query_row(
-        (seq, after(terms.now, visibility), &terms.nonce, terms.now.as_millis()),
+        (
+            seq,
+            after(terms.now, visibility),
+            &terms.nonce,
+            terms.now.as_millis(),
+            terms.receiver.as_ref().map(ReceiverName::as_str),
+        ),
         |found| {
             let attributes: BTreeMap<String, Attribute> =
                 from_json(2, found.get_ref(2)?.as_str()?)?;

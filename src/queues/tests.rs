@@ -411,3 +411,98 @@ proptest! {
         });
     }
 }
+
+fn receiver(text: &str) -> ReceiverName {
+    ReceiverName::parse(text).unwrap()
+}
+
+impl Room {
+    async fn bodies_as(&self, who: &str, max: u32) -> Vec<String> {
+        let ask = Ask { max, wait: NOW, visibility_seconds: None };
+        let received = self.queues.receive_as(&name("q"), Some(&receiver(who)), ask).await;
+        received.unwrap().into_iter().map(|message| message.body).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_with_a_name_is_served_while_it_is_enrolled() {
+    let room = room().await;
+    room.send("q", "one").await;
+    assert!(room.bodies_as("w1", 1).await.is_empty(), "not before it is enrolled");
+    room.queues.enrol(&name("q"), &receiver("w1"));
+    assert_eq!(room.bodies_as("w1", 1).await, ["one"]);
+    room.send("q", "two").await;
+    room.queues.retire(&name("q"), &receiver("w1"));
+    assert!(room.bodies_as("w1", 1).await.is_empty(), "nor after it was retired");
+    assert_eq!(room.bodies("q", 1).await, ["two"], "who has no name is always served");
+}
+
+#[tokio::test]
+async fn only_a_receiver_that_holds_nothing_is_retired_as_idle() {
+    let room = room().await;
+    let (q, w1) = (name("q"), receiver("w1"));
+    room.queues.enrol(&q, &w1);
+    room.send("q", "one").await;
+    let ask = Ask { max: 1, wait: NOW, visibility_seconds: None };
+    let held = room.queues.receive_as(&q, Some(&w1), ask).await.unwrap().remove(0);
+    assert_eq!(room.queues.load(&q).await.unwrap().held, BTreeMap::from([(w1.clone(), 1)]));
+    assert!(!room.queues.retire_idle(&q, &w1).await.unwrap());
+    room.send("q", "two").await;
+    room.delete("q", &held.receipt).await;
+    assert!(room.queues.retire_idle(&q, &w1).await.unwrap());
+    assert!(room.bodies_as("w1", 1).await.is_empty());
+    assert_eq!(room.depth("q").await, (1, 0, 0));
+}
+
+#[tokio::test]
+async fn what_a_dead_receiver_held_comes_back_and_what_others_hold_does_not() {
+    let room = room().await;
+    let q = name("q");
+    for who in ["w1", "w2"] {
+        room.queues.enrol(&q, &receiver(who));
+    }
+    room.send("q", "one").await;
+    room.send("q", "two").await;
+    assert_eq!(room.bodies_as("w1", 1).await, ["one"]);
+    assert_eq!(room.bodies_as("w2", 1).await, ["two"]);
+    assert_eq!(room.queues.dismiss(&q, &receiver("w1")).await.unwrap(), 1);
+    assert_eq!(room.depth("q").await, (1, 1, 0));
+    assert_eq!(room.bodies_as("w2", 10).await, ["one"]);
+    assert_eq!(room.queues.dismiss(&q, &receiver("w1")).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_receiver_that_waits_is_served_as_soon_as_it_is_enrolled() {
+    let room = room().await;
+    room.send("q", "one").await;
+    let ask = Ask { max: 1, wait: LONG, visibility_seconds: None };
+    let (q, w1) = (name("q"), receiver("w1"));
+    let enrolled = async {
+        tokio::task::yield_now().await;
+        room.queues.enrol(&q, &w1);
+    };
+    let (received, ()) = tokio::join!(room.queues.receive_as(&q, Some(&w1), ask), enrolled);
+    assert_eq!(received.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn whatever_changes_the_load_of_a_queue_is_heard() {
+    let room = room().await;
+    let mut changes = room.queues.changes(&name("q"));
+    let mut heard = || {
+        let heard = changes.has_changed().unwrap();
+        changes.mark_unchanged();
+        heard
+    };
+    room.send("q", "one").await;
+    assert!(heard(), "a send");
+    let message = room.receive("q", 1).await.remove(0);
+    assert!(heard(), "a receive");
+    room.receive("q", 1).await;
+    assert!(!heard(), "not a receive of nothing");
+    room.hide(&message.receipt, 0).await.unwrap();
+    assert!(heard(), "a message that is handed back");
+    let message = room.receive("q", 1).await.remove(0);
+    room.delete("q", &message.receipt).await;
+    assert!(heard(), "a deletion");
+}

@@ -155,9 +155,9 @@ impl Sqs {
                 Ok(response::sent(&sent, digests))
             }
             On::SendBatch { queue, entries } => self.send_batch(&queue, entries, context).await,
-            On::Receive { queue, max, wait, visibility_seconds, wanted } => {
+            On::Receive { queue, receiver, max, wait, visibility_seconds, wanted } => {
                 let ask = Ask { max, wait, visibility_seconds };
-                let messages = self.queues.receive(&queue, ask).await?;
+                let messages = self.queues.receive_as(&queue, receiver.as_ref(), ask).await?;
                 let arn = |source: &QueueName| self.arn(source);
                 Ok(response::received(messages, &wanted, arn))
             }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::attributes::{self, Names};
 use super::failure::{Code, Failure};
-use crate::id::QueueName;
+use crate::id::{QueueName, ReceiverName};
 use crate::limits::{BATCH_MAX_BYTES, BATCH_MAX_ENTRIES};
 use crate::queues::{self, Attribute, AttributeValue, Change, Draft};
 
@@ -54,6 +54,8 @@ pub(super) enum OnMessages {
     },
     Receive {
         queue: QueueName,
+        /// Who asks, where the queue's URL says so.
+        receiver: Option<ReceiverName>,
         max: u32,
         wait: Option<Duration>,
         visibility_seconds: Option<u32>,
@@ -219,10 +221,15 @@ impl Operation {
     }
 }
 
+/// What stands between a queue's URL and the name of a receiver, in the URLs that Celery's workers are given.
+const RECEIVER: &str = "?receiver=";
+
 impl Raw {
     fn queue(&self, path: &str) -> Result<QueueName, Failure> {
         let place = match &self.queue_url {
-            Some(url) => url.clone(),
+            Some(url) => {
+                url.split_once(RECEIVER).map_or(url.as_str(), |(queue, _)| queue).to_owned()
+            }
             None => percent_decode_str(path).decode_utf8_lossy().into_owned(),
         };
         // Scheme, host and account say nothing: a container reaches us under another name than the host does.
@@ -233,6 +240,11 @@ impl Raw {
         QueueName::parse(name).map_err(|_| {
             Failure::new(Code::QueueDoesNotExist, "The specified queue does not exist.")
         })
+    }
+
+    fn receiver(&self) -> Option<ReceiverName> {
+        let (_, name) = self.queue_url.as_deref()?.split_once(RECEIVER)?;
+        ReceiverName::parse(name).ok()
     }
 
     fn named_queue(&self) -> Result<QueueName, Failure> {
@@ -308,7 +320,7 @@ impl Raw {
     }
 
     fn receive(self, path: &str) -> Result<OnMessages, Failure> {
-        let queue = self.queue(path)?;
+        let (queue, receiver) = (self.queue(path)?, self.receiver());
         let optional = |name, range, given: Option<Number>| {
             given.map(|given| within(name, range, given)).transpose()
         };
@@ -321,6 +333,7 @@ impl Raw {
         let attributes = Names::any(self.message_attribute_names.unwrap_or_default());
         Ok(OnMessages::Receive {
             queue,
+            receiver,
             max: max.unwrap_or(1),
             wait: wait.map(|seconds| Duration::from_secs(seconds.into())),
             visibility_seconds,
