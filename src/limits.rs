@@ -218,3 +218,7 @@ pub const STATSD_DATAGRAM_MAX_BYTES: usize = 65_535;
 
 /// `StatsD` lines that are taken before other work has its turn.
 pub const STATSD_BURST_DATAGRAMS: usize = 256;
+/// How long, in seconds, there must have been too many workers before idle ones leave.
+// Divergence(worker-idle): MWAA's leave after 2 minutes or more, and take minutes to come. Ours are forked in less than a
+// second, so little is lost by letting them go.
+pub const WORKERS_IDLE_SECONDS: u64 = 10;

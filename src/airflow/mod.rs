@@ -1,5 +1,6 @@
 //! What Airflow is: versions, components, environment classes, permitted CLI verbs. Touches nothing.
 
+pub mod classes;
 pub mod permitted;
 mod recipes;
 pub mod settings;

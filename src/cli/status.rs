@@ -62,6 +62,17 @@ fn table(status: &Value) -> String {
                 if restarts > 0 { format!("  restarted {restarts}x") } else { String::new() };
             line(format!("  {name:<14} {pid}{again}"));
         }
+        let workers = &environment["workers"];
+        if let Some(slots) = workers["slots"].as_u64() {
+            line(format!(
+                "  workers        {} ({} to {}) with {slots} slots each; {} tasks queued, {} running",
+                workers["count"],
+                workers["min"],
+                workers["max"],
+                workers["queued"],
+                workers["running"],
+            ));
+        }
         for error in environment["import_errors"].as_array().into_iter().flatten() {
             line(format!(
                 "  {}:{}: {}",
@@ -88,8 +99,9 @@ mod tests {
                 "airflow_version": "2.10.3", "bucket": "windtunnel-hello", "reason": null,
                 "components": [
                     { "name": "scheduler", "pid": 11, "restarts": 0, "log": "" },
-                    { "name": "worker", "pid": null, "restarts": 2, "log": "" },
+                    { "name": "worker-1", "pid": null, "restarts": 2, "log": "" },
                 ],
+                "workers": { "count": 1, "min": 1, "max": 10, "slots": 5, "queued": 3, "running": 5 },
                 "import_errors": [
                     { "file": "dags/a.py", "line": 3, "message": "NameError: name 'x' is not defined" },
                 ],
@@ -102,7 +114,8 @@ mod tests {
 
         hello  AVAILABLE  Airflow 2.10.3  https://localhost:8080  s3://windtunnel-hello
           scheduler      pid 11
-          worker         down  restarted 2x
+          worker-1       down  restarted 2x
+          workers        1 (1 to 10) with 5 slots each; 3 tasks queued, 5 running
           dags/a.py:3: NameError: name 'x' is not defined
         ");
     }

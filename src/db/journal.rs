@@ -42,6 +42,16 @@ pub enum Event {
         /// Why the file does not import, as one line with file and line; `None` when it does.
         error: Option<String>,
     },
+    /// The number of Celery workers that an environment is to have is another.
+    WorkersScaled {
+        environment: EnvironmentName,
+        from: u32,
+        to: u32,
+        /// Tasks that wait for a worker.
+        queued: u64,
+        /// Tasks that a worker has taken.
+        running: u64,
+    },
 }
 
 /// An event with its place.

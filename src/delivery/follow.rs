@@ -158,7 +158,9 @@ impl Follow {
                 let below = !matches!(plan::path_of(&key, &self.delivery.dag_path), Ok(None));
                 (below && bucket == self.delivery.bucket).then_some(key)
             }
-            Event::EnvironmentChanged { .. } | Event::DagParsed { .. } => None,
+            Event::EnvironmentChanged { .. }
+            | Event::DagParsed { .. }
+            | Event::WorkersScaled { .. } => None,
         }
     }
 

@@ -13,10 +13,11 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::Durability;
 use crate::db::Event;
-use crate::id::LaunchId;
+use crate::id::{LaunchId, ReceiverName};
 use crate::objects::{self, Metadata};
 use crate::runtime::{
     ComponentState, ExecError, LaunchError, LaunchPlan, Life, Output, Parsed, Progress, Upstream,
+    Worker,
 };
 
 /// Reads dag files, and remembers which it was asked to read.
@@ -84,6 +85,12 @@ impl Runtime for Reader {
     fn components(&self, _: &EnvironmentName) -> Vec<ComponentState> {
         Vec::new()
     }
+
+    fn workers(&self, _: &EnvironmentName) -> watch::Receiver<Vec<Worker>> {
+        watch::Sender::default().subscribe()
+    }
+
+    fn scale(&self, _: &EnvironmentName, _: u32, _: &[ReceiverName]) {}
 }
 
 struct Room {

@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::phase::{Fact, Fault};
 use super::{Pinned, Spec, Surroundings, Wish};
+use crate::airflow::classes::class_of;
 use crate::airflow::{self, Recipe};
 use crate::id::{EnvironmentName, LaunchId, ObjectKey, QueueName};
 use crate::limits::{CELERY_VISIBILITY_SECONDS, STOP_GRACE_SECONDS};
@@ -77,12 +78,16 @@ impl Launch {
         let dags = home.join("dags");
         fs::create_dir_all(&dags).await.map_err(|error| disk("make", &dags, &error))?;
         let aws = around.aws.clone();
+        let class = class_of(&spec.class);
+        let (workers, max_workers) = class.workers((spec.min_workers, spec.max_workers));
         let queue_url = format!("{}/{}/{queue}", aws.endpoint_url, aws.account);
         Ok(LaunchPlan {
             environment: spec.name.clone(),
             launch: self.id,
             recipe,
             class: spec.class.clone(),
+            workers,
+            max_workers,
             requirements: self.fetch(spec.requirements.as_ref(), "requirements.txt").await?,
             plugins: self.fetch(spec.plugins.as_ref(), "plugins.zip").await?,
             startup_script: self.fetch(spec.startup_script.as_ref(), "startup.sh").await?,

@@ -12,6 +12,7 @@
 mod driver;
 mod launch;
 mod phase;
+mod scaling;
 mod store;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ use crate::queues::Queues;
 use crate::runtime::{AwsAccess, Report, Runtime};
 use driver::{Driver, Start};
 use phase::Request;
+use scaling::Autoscaler;
+pub use scaling::Work;
 
 /// The tables of this room.
 pub const SCHEMA: Schema = store::SCHEMA;
@@ -212,6 +215,7 @@ struct Handle {
     asks: mpsc::Sender<Ask>,
     /// `None` before the first row is written and after the last is gone.
     seen: watch::Receiver<Option<Environment>>,
+    work: watch::Receiver<Work>,
 }
 
 /// A request on its way to a driver.
@@ -288,6 +292,11 @@ impl Environments {
         self.inner.all.get(name).and_then(|handle| handle.seen.borrow().clone())
     }
 
+    /// What its workers have to do now, and word of every change of that.
+    pub fn work(&self, name: &EnvironmentName) -> Option<watch::Receiver<Work>> {
+        self.inner.all.get(name).map(|handle| handle.work)
+    }
+
     /// In name order.
     pub fn list(&self) -> Vec<EnvironmentName> {
         self.inner.all.names()
@@ -324,8 +333,16 @@ impl Environments {
         start: Start,
     ) -> Option<oneshot::Receiver<Result<(), RequestError>>> {
         let (asks, asked) = mpsc::channel(ENVIRONMENT_ASKS_MAX);
-        let (see, seen) = watch::channel(None);
-        if !self.inner.all.enter(name, Handle { asks, seen }) {
+        let ((see, seen), (tell, work)) = (watch::channel(None), watch::channel(Work::default()));
+        let autoscaler = Autoscaler {
+            around: Arc::clone(&self.inner.around),
+            name: name.clone(),
+            seen: seen.clone(),
+            work: tell,
+            stop: self.inner.stop.clone(),
+            asked: None,
+        };
+        if !self.inner.all.enter(name, Handle { asks, seen, work }) {
             return None;
         }
         let (answer, answered) = oneshot::channel();
@@ -339,7 +356,7 @@ impl Environments {
         let broken = self.inner.broken.clone();
         drop(self.inner.drivers.spawn(async move {
             let breaks = broken.drop_guard();
-            driver.run(start, asked, answer).await;
+            tokio::join!(driver.run(start, asked, answer), autoscaler.run());
             breaks.disarm();
         }));
         Some(answered)

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::airflow::{Component, Recipe};
-use crate::id::{EnvironmentName, LaunchId};
+use crate::id::{EnvironmentName, LaunchId, ReceiverName};
 
 /// Everything a launch needs, resolved: local files, addresses, secrets.
 #[derive(Clone, Debug)]
@@ -27,6 +27,10 @@ pub struct LaunchPlan {
     pub recipe: &'static Recipe,
     /// For example `mw1.small`.
     pub class: String,
+    /// Workers to start with.
+    pub workers: u32,
+    /// The most there may ever be of this launch, for what Airflow derives from it.
+    pub max_workers: u32,
     /// The environment's own folder below `.windtunnel`: its database, logs, plugins.
     pub home: PathBuf,
     /// Filled and kept up to date by `delivery`.
@@ -249,10 +253,52 @@ pub struct Upstream {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentState {
     pub component: Component,
+    /// Of workers.
+    pub number: Option<u32>,
     pub pid: Option<u32>,
     /// Times it was started again after an unexpected end.
     pub restarts: u32,
     pub log: PathBuf,
+}
+
+/// One worker, from one start to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// What it calls itself to the queue. Started again, it is another.
+    pub id: ReceiverName,
+    pub launch: LaunchId,
+    /// Counts from 1. Free ones are used again.
+    pub number: u32,
+    /// Tasks that it runs at once.
+    pub slots: u32,
+    /// Whether it is to end once it has finished what it runs.
+    pub leaving: bool,
+    /// `None` while it is being started.
+    pub pid: Option<u32>,
+    pub restarts: u32,
+    pub log: PathBuf,
+}
+
+impl Worker {
+    /// `worker-1`.
+    pub fn name(&self) -> String {
+        instance(Component::Worker, Some(self.number))
+    }
+}
+
+/// What a component is called where there are several of its kind: `scheduler`, `worker-2`.
+fn instance(component: Component, number: Option<u32>) -> String {
+    match number {
+        None => component.name().to_owned(),
+        Some(number) => format!("{component}-{number}"),
+    }
+}
+
+impl ComponentState {
+    /// `scheduler`, `worker-2`.
+    pub fn name(&self) -> String {
+        instance(self.component, self.number)
+    }
 }
 
 /// Runs environments. Two are real: processes, and (later) containers.
@@ -283,6 +329,11 @@ pub trait Runtime: fmt::Debug + Send + Sync {
     fn life(&self, environment: &EnvironmentName) -> watch::Receiver<Life>;
     /// The components of a running environment; empty otherwise.
     fn components(&self, environment: &EnvironmentName) -> Vec<ComponentState>;
+    /// The workers that are there, those on their way out too, and word of every change.
+    fn workers(&self, environment: &EnvironmentName) -> watch::Receiver<Vec<Worker>>;
+    /// Has the workers of these ids finish what they run and then end, and starts others until `workers` stay. Where
+    /// more stay than that, they stay. Answers at once.
+    fn scale(&self, environment: &EnvironmentName, workers: u32, leaving: &[ReceiverName]);
 }
 
 impl fmt::Debug for AwsAccess {

@@ -24,3 +24,4 @@ mod s3_load;
 mod sqs;
 mod support;
 mod users;
+mod workers;

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Recipe;
+use super::classes::class_of;
 
 /// Variables by name.
 pub type Variables = BTreeMap<String, String>;
@@ -23,6 +24,8 @@ pub struct Wiring<'a> {
     pub recipe: &'a Recipe,
     /// `mw1.small`, …
     pub class: &'a str,
+    /// The most workers there may be.
+    pub max_workers: u32,
     /// `AIRFLOW_HOME`.
     pub home: &'a Path,
     pub dags: &'a Path,
@@ -74,7 +77,7 @@ pub fn variable_of(option: &str) -> String {
 /// Both layers of an environment.
 pub fn layers(wiring: &Wiring<'_>) -> Layers {
     let mut below = Variables::new();
-    class_defaults(&mut below, wiring.class);
+    class_defaults(&mut below, wiring);
     opinionated(&mut below);
     two::below(&mut below);
     let mut above: Variables =
@@ -98,30 +101,53 @@ pub fn container_of(component: super::Component) -> &'static str {
     }
 }
 
-/// Slots per worker of an environment class (facts: "Environment classes"); MWAA's smallest for unknown ones.
-pub fn slots(class: &str) -> u32 {
-    match class {
-        "mw1.micro" => 3,
-        "mw1.medium" => 10,
-        "mw1.large" => 20,
-        "mw1.xlarge" => 40,
-        "mw1.2xlarge" => 80,
-        _ => 5,
-    }
+/// Tasks that a worker with these variables runs at once: the first number of `celery.worker_autoscale` (facts:
+/// "Workers"), or what its class gives it where that is none.
+pub fn slots(variables: &Variables, class: &str) -> u32 {
+    let given = variables.get("AIRFLOW__CELERY__WORKER_AUTOSCALE");
+    let first = given.and_then(|given| given.split(',').next()?.trim().parse().ok());
+    first.filter(|slots| *slots > 0).unwrap_or(class_of(class).slots)
+}
+
+/// The queues that Celery may use, by name, as `celery_config.py` reads them.
+pub fn queues(queue_name: &str, queue_url: &str) -> (&'static str, String) {
+    ("WINDTUNNEL_QUEUES", format!(r#"{{"{queue_name}": "{queue_url}"}}"#))
+}
+
+/// What a component is to call the machine it runs on: on MWAA each has one of its own, and tasks show it. Names of
+/// this kind are the loopback address, so that nobody looks for them elsewhere.
+pub fn hostname(instance: &str) -> (&'static str, String) {
+    ("WINDTUNNEL_HOSTNAME", format!("{instance}.localhost"))
 }
 
 fn set(variables: &mut Variables, pairs: &[(&str, &str)]) {
     variables.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
 }
 
-fn class_defaults(below: &mut Variables, class: &str) {
-    let autoscale = format!("{},0", slots(class));
+/// Airflow's own `core.parallelism`. Bounds of workers move without a launch, so a low one is not taken down to.
+const PARALLELISM_MIN: u32 = 32;
+
+fn class_defaults(below: &mut Variables, wiring: &Wiring<'_>) {
+    let class = class_of(wiring.class);
+    // Divergence(one-scheduler): MWAA divides this by the number of schedulers; ours is one.
+    let parallelism = wiring.max_workers.saturating_mul(class.slots).saturating_mul(3) / 2;
+    let triggers = if wiring.recipe.major == 2 {
+        "AIRFLOW__TRIGGERER__DEFAULT_CAPACITY"
+    } else {
+        "AIRFLOW__TRIGGERER__CAPACITY"
+    };
+    let parsing = if wiring.recipe.major == 2 {
+        "AIRFLOW__SCHEDULER__PARSING_PROCESSES"
+    } else {
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES"
+    };
     set(
         below,
         &[
-            ("AIRFLOW__CELERY__WORKER_AUTOSCALE", &autoscale),
-            // MWAA: 2 x vCPU - 1, and vCPU is 1 in the small class.
-            ("AIRFLOW__SCHEDULER__PARSING_PROCESSES", "1"),
+            ("AIRFLOW__CELERY__WORKER_AUTOSCALE", &format!("{},0", class.slots)),
+            ("AIRFLOW__CORE__PARALLELISM", &parallelism.max(PARALLELISM_MIN).to_string()),
+            (parsing, &class.parsing_processes.to_string()),
+            (triggers, &class.triggers.to_string()),
         ],
     );
 }
@@ -144,6 +170,7 @@ fn opinionated(below: &mut Variables) {
             ("SQLALCHEMY_SILENCE_UBER_WARNING", "1"),
             ("AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION", "True"),
             ("AIRFLOW__CELERY__SYNC_PARALLELISM", "1"),
+            ("AIRFLOW__CORE__HOSTNAME_CALLABLE", "sitecustomize.hostname"),
             ("AIRFLOW__LOGGING__COLORED_CONSOLE_LOG", "False"),
         ],
     );
@@ -185,7 +212,7 @@ fn essential(above: &mut Variables, wiring: &Wiring<'_>) {
     let path = |path: &Path| path.display().to_string();
     let broker = format!("sqs://{}", wiring.broker);
     let results = format!("db+{}", wiring.database_url);
-    let queues = format!(r#"{{"{}": "{}"}}"#, wiring.queue_name, wiring.queue_url);
+    let (queues_name, queues) = queues(wiring.queue_name, wiring.queue_url);
     set(
         above,
         &[
@@ -202,7 +229,7 @@ fn essential(above: &mut Variables, wiring: &Wiring<'_>) {
             ("AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS", "celery_config.CELERY_CONFIG"),
             ("AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL", "False"),
             ("AIRFLOW__OPERATORS__DEFAULT_QUEUE", wiring.queue_name),
-            ("WINDTUNNEL_QUEUES", &queues),
+            (queues_name, &queues),
             ("AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR", "True"),
             ("AIRFLOW__LOGGING__BASE_LOG_FOLDER", &path(wiring.task_logs)),
             ("WINDTUNNEL_WEB_SECRET", wiring.proxy_secret),
@@ -235,6 +262,7 @@ mod tests {
         Wiring {
             recipe: crate::airflow::recipe("2.10.3").expect("the recipe is there"),
             class: "mw1.medium",
+            max_workers: 10,
             home: Path::new("/h"),
             dags: Path::new("/h/dags"),
             plugins: Path::new("/h/plugins"),
@@ -293,6 +321,10 @@ mod tests {
     #[test]
     fn the_class_decides_the_slots() {
         let options = BTreeMap::new();
-        assert_eq!(layers(&wired(&options)).below["AIRFLOW__CELERY__WORKER_AUTOSCALE"], "10,0");
+        let below = layers(&wired(&options)).below;
+        assert_eq!(below["AIRFLOW__CELERY__WORKER_AUTOSCALE"], "10,0");
+        assert_eq!(below["AIRFLOW__CORE__PARALLELISM"], "150");
+        assert_eq!(slots(&below, "mw1.micro"), 10, "as the worker is really told");
+        assert_eq!(slots(&Variables::new(), "mw1.micro"), 3);
     }
 }

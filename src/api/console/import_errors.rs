@@ -77,7 +77,9 @@ impl Folded {
             Event::ObjectDeleted { key: gone, .. } => {
                 self.errors.retain(|(_, key), _| *key != gone);
             }
-            Event::ObjectWritten { .. } | Event::EnvironmentChanged { .. } => {}
+            Event::ObjectWritten { .. }
+            | Event::EnvironmentChanged { .. }
+            | Event::WorkersScaled { .. } => {}
         }
     }
 }

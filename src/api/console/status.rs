@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Surroundings;
 use super::import_errors::{ImportError, parted};
+use crate::airflow::classes::class_of;
 use crate::environment::Environment;
 use crate::id::{EnvironmentName, ObjectKey};
 
@@ -29,6 +30,7 @@ struct EnvironmentStatus {
     /// Why the last creation or update failed; null when it did not.
     reason: Option<Reason>,
     components: Vec<ComponentStatus>,
+    workers: WorkersStatus,
     import_errors: Vec<ImportError>,
 }
 
@@ -40,10 +42,41 @@ struct Reason {
 
 #[derive(Debug, Serialize)]
 struct ComponentStatus {
-    name: &'static str,
+    name: String,
     pid: Option<u32>,
     restarts: u32,
     log: String,
+}
+
+/// The Celery workers together, and what they have to do.
+#[derive(Debug, Serialize)]
+struct WorkersStatus {
+    /// Those that stay; others may still be finishing what they run.
+    count: usize,
+    min: u32,
+    max: u32,
+    /// Tasks that each runs at once; null while none runs.
+    slots: Option<u32>,
+    /// Tasks that wait for a worker.
+    queued: u64,
+    /// Tasks that a worker has taken.
+    running: u64,
+}
+
+fn workers(around: &Surroundings, environment: &Environment) -> WorkersStatus {
+    let spec = &environment.spec;
+    let (min, max) = class_of(&spec.class).workers((spec.min_workers, spec.max_workers));
+    let there = around.runtime.workers(&spec.name);
+    let there = there.borrow();
+    let work = around.environments.work(&spec.name).map(|work| *work.borrow()).unwrap_or_default();
+    WorkersStatus {
+        count: there.iter().filter(|worker| !worker.leaving).count(),
+        min,
+        max,
+        slots: there.first().map(|worker| worker.slots),
+        queued: work.queued,
+        running: work.running,
+    }
 }
 
 /// Everything as it is now. `errors`: the DAG files that do not import.
@@ -69,7 +102,7 @@ fn one(
 ) -> EnvironmentStatus {
     let name = &environment.spec.name;
     let components = around.runtime.components(name).into_iter().map(|state| ComponentStatus {
-        name: state.component.name(),
+        name: state.name(),
         pid: state.pid,
         restarts: state.restarts,
         log: state.log.display().to_string(),
@@ -87,6 +120,7 @@ fn one(
             .clone()
             .map(|(code, message)| Reason { code, message }),
         components: components.collect(),
+        workers: workers(around, &environment),
         import_errors: import_errors.collect(),
         name: name.to_string(),
         airflow_version: environment.spec.airflow_version,

@@ -343,9 +343,14 @@ impl Started {
 
     /// Asks the component to stop; what is left of it after `grace` is killed. Returns when it is gone.
     pub(super) async fn stop(mut self, grace: Duration) -> io::Result<Exit> {
-        let wish = json!({"signal": nix::sys::signal::Signal::SIGTERM as i32, "grace": grace.as_secs_f64()});
-        write_frame(self.call.stream.get_mut(), b'K', &serde_json::to_vec(&wish)?).await?;
+        self.tell_to_stop(grace).await?;
         self.ended().await
+    }
+
+    /// The same, without waiting. Told again, the shorter grace counts.
+    pub(super) async fn tell_to_stop(&mut self, grace: Duration) -> io::Result<()> {
+        let wish = json!({"signal": nix::sys::signal::Signal::SIGTERM as i32, "grace": grace.as_secs_f64()});
+        write_frame(self.call.stream.get_mut(), b'K', &serde_json::to_vec(&wish)?).await
     }
 }
 

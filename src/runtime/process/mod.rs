@@ -18,6 +18,7 @@ mod requirements;
 mod startup;
 mod supervise;
 mod sweep;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -36,13 +37,15 @@ use self::install::{Installer, Wish};
 use self::interpreter::Difference;
 use self::ledger::Ledger;
 use self::supervise::{Keepers, Part, Shared};
+use self::workers::{Crew, Seats};
 use super::{
     ComponentState, DagChanges, ExecError, ImportError, LaunchError, LaunchPlan, Life, Output,
-    Parsed, Progress, Report, Runtime, Stage, Upstream,
+    Parsed, Progress, Report, Runtime, Stage, Upstream, Worker,
 };
+use crate::airflow::Component;
 use crate::airflow::settings::{self, Variables, Wiring};
 use crate::clock::Clock;
-use crate::id::EnvironmentName;
+use crate::id::{EnvironmentName, ReceiverName};
 
 /// Where things are kept, and what the person's shell said.
 #[derive(Clone)]
@@ -80,6 +83,8 @@ struct Slot {
     busy: tokio::sync::Mutex<Option<Live>>,
     /// What verbs need, without waiting for a launch.
     seen: Mutex<Option<Seen>>,
+    /// Of all launches: an earlier one's may still be finishing what they run.
+    workers: watch::Sender<Vec<Worker>>,
     /// What was dropped while it ran, on its way out.
     leaving: TaskTracker,
 }
@@ -102,7 +107,9 @@ struct Prepared {
     plan: LaunchPlan,
     start: interpreter::Start,
     files: postgres::Files,
+    /// All components but the workers.
     parts: Vec<Part>,
+    crew: Crew,
     /// What the web server's variables differ in: commands run beside it.
     beside: Difference,
     /// The unpacked plugins.
@@ -129,6 +136,7 @@ impl Processes {
         let slot = slots.entry(environment.clone()).or_insert_with(|| {
             Arc::new(Slot {
                 life: watch::Sender::new(Life::Stopped),
+                workers: watch::Sender::default(),
                 busy: tokio::sync::Mutex::default(),
                 seen: Mutex::default(),
                 leaving: TaskTracker::new(),
@@ -212,13 +220,22 @@ impl Processes {
         let Made { folders, files, plugins, project, environments, database_took, fresh_template } =
             made;
         let common = &environments["scheduler"];
-        let parts = plan.recipe.components.iter().map(|component| Part {
-            component: *component,
-            start: (plan.recipe.start)(*component),
-            log: folders.logs.join(format!("{component}.log")),
-            env: difference(common, &environments[settings::container_of(*component)]),
-        });
-        let parts = parts.collect();
+        let part = |component: Component| {
+            let mut env = difference(common, &environments[settings::container_of(component)]);
+            let (name, host) = settings::hostname(component.name());
+            env.insert(name.to_owned(), Some(host));
+            let log = folders.logs.join(format!("{component}.log"));
+            Part { component, start: (plan.recipe.start)(component), log, env }
+        };
+        let others = plan.recipe.components.iter().filter(|one| **one != Component::Worker);
+        let parts = others.map(|component| part(*component)).collect();
+        let worker = settings::container_of(Component::Worker);
+        let crew = Crew {
+            part: part(Component::Worker),
+            slots: settings::slots(&environments[worker], &plan.class),
+            queue_name: plan.broker.queue_name.clone(),
+            queue_url: plan.broker.queue_url.clone(),
+        };
         let start = interpreter::Start {
             python: project.python,
             code: folders.code,
@@ -238,6 +255,7 @@ impl Processes {
             start,
             files,
             parts,
+            crew,
             beside,
             plugins,
             marker,
@@ -334,7 +352,8 @@ impl Processes {
     ) -> Result<Live, LaunchError> {
         let Prepared { plan, files, parts, marker, .. } = &**prepared;
         let ledger = files.ledger.clone();
-        let shared = Arc::new(Shared::new(prepared.start.socket.clone(), ledger, parts));
+        let seats = Seats::new(plan.launch, plan.workers, slot.workers.clone());
+        let shared = Arc::new(Shared::new(prepared.start.socket.clone(), ledger, parts, seats));
         let mut keepers = Keepers::new(Arc::clone(&shared));
         let since = self.clock.now();
         progress.tell(Report::Began(Stage::Interpreter));
@@ -366,6 +385,7 @@ impl Processes {
         for part in parts {
             keepers.keep_component(part.clone());
         }
+        keepers.keep_workers(prepared.crew.clone());
         if let Err(error) = health::wait(&shared, plan.recipe.health, since).await {
             keepers.stop(Duration::from_secs(5)).await;
             return Err(error);
@@ -438,6 +458,7 @@ fn wiring<'a>(
     Wiring {
         recipe: plan.recipe,
         class: &plan.class,
+        max_workers: plan.max_workers,
         home: &plan.home,
         dags: &plan.dags,
         plugins,
@@ -674,6 +695,16 @@ impl Runtime for Processes {
 
     fn components(&self, environment: &EnvironmentName) -> Vec<ComponentState> {
         self.seen(environment).map(|seen| seen.shared.states()).unwrap_or_default()
+    }
+
+    fn workers(&self, environment: &EnvironmentName) -> watch::Receiver<Vec<Worker>> {
+        self.slot(environment).workers.subscribe()
+    }
+
+    fn scale(&self, environment: &EnvironmentName, workers: u32, leaving: &[ReceiverName]) {
+        if let Some(seen) = self.seen(environment) {
+            seen.shared.seats.scale(workers, leaving);
+        }
     }
 }
 

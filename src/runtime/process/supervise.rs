@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::interpreter::{self, Difference, Interpreter, Started};
 use super::ledger::Ledger;
 use super::postgres;
+use super::workers::{self, Crew, Seats};
 use crate::airflow::{Component, Start};
 use crate::limits;
 use crate::runtime::{ComponentState, Life};
@@ -36,7 +37,8 @@ pub(super) struct Shared {
     states: Mutex<Vec<ComponentState>>,
     web: Mutex<Option<SocketAddr>>,
     /// Components, then interpreter.
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
+    pub(super) seats: Seats,
     /// The database goes last: the others want it until their end.
     stop_database: CancellationToken,
     /// Why the environment cannot be kept.
@@ -49,9 +51,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(socket: PathBuf, ledger: Ledger, parts: &[Part]) -> Shared {
+    pub(super) fn new(socket: PathBuf, ledger: Ledger, parts: &[Part], seats: Seats) -> Shared {
         let states = parts.iter().map(|part| ComponentState {
             component: part.component,
+            number: None,
             pid: None,
             restarts: 0,
             log: part.log.clone(),
@@ -62,13 +65,17 @@ impl Shared {
             states: Mutex::new(states.collect()),
             web: Mutex::new(None),
             stop: CancellationToken::new(),
+            seats,
             stop_database: CancellationToken::new(),
             lost: watch::Sender::new(None),
         }
     }
 
+    /// Of every component of the launch, workers included.
     pub(super) fn states(&self) -> Vec<ComponentState> {
-        lock(&self.states).clone()
+        let mut states = lock(&self.states).clone();
+        states.extend(self.seats.states());
+        states
     }
 
     pub(super) fn web(&self) -> Option<SocketAddr> {
@@ -120,6 +127,10 @@ impl Keepers {
     pub(super) fn keep_component(&mut self, part: Part) {
         let shared = Arc::clone(&self.shared);
         self.tasks.components.spawn(keep_component(shared, part));
+    }
+
+    pub(super) fn keep_workers(&mut self, crew: Crew) {
+        self.tasks.components.spawn(workers::keep(Arc::clone(&self.shared), crew));
     }
 
     /// Tells `life` if the environment is lost, until it is stopped.
@@ -177,13 +188,13 @@ const DROPPED_GRACE: Duration = Duration::from_secs(5);
 
 /// Waits between starts: none the first time, then doubling, forgiven after a long run.
 #[derive(Debug, Default)]
-struct Patience {
+pub(super) struct Patience {
     ends_in_a_row: u32,
 }
 
 impl Patience {
     /// After an end that followed a run of `ran`: how long to wait before the next start.
-    fn after(&mut self, ran: Duration) -> Duration {
+    pub(super) fn after(&mut self, ran: Duration) -> Duration {
         if ran >= Duration::from_secs(limits::RESTART_FORGIVEN_AFTER_SECONDS) {
             self.ends_in_a_row = 0;
         }
@@ -249,7 +260,7 @@ async fn run_component(shared: &Shared, part: &Part, mut started: Started) -> Op
 }
 
 /// What a component may take to end by itself. A running task is not waited for: Celery gives it back.
-const STOP_GRACE: Duration = Duration::from_secs(8);
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(8);
 
 fn wish(shared: &Shared, part: &Part) -> interpreter::Component {
     let (argv, call) = match part.start {

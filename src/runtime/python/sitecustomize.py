@@ -1,8 +1,10 @@
-"""Imported by every interpreter at its start, so cheap: one import, one wrapped function.
+"""Imported by every interpreter at its start, so cheap: two imports, one wrapped function.
 
 Names under `.localhost` are the loopback address (RFC 6761, 6.3). The C library resolves only `localhost`
 itself, and older AWS SDKs ask for `api.localhost` and `env.localhost`.
 """
+
+import os
 
 import _socket
 
@@ -18,3 +20,8 @@ def getaddrinfo(host, *args, **kwargs):
 
 
 _socket.getaddrinfo = getaddrinfo
+
+
+def hostname():
+    """`core.hostname_callable`: the name of the component, where it runs in one."""
+    return os.environ.get("WINDTUNNEL_HOSTNAME") or _socket.gethostname()
