@@ -7,7 +7,7 @@
 //! - [`gateway`]: listeners, TLS, who may come in, which service a request is for.
 //! - [`api`]: the only rooms that know how AWS (and our UI) puts things in JSON and XML.
 //! - [`environment`], [`mirror`], [`delivery`], [`tokens`]: workflows; they join capabilities.
-//! - [`metrics`], [`objects`], [`queues`], [`runtime`]: capabilities, strangers to one another.
+//! - [`metrics`], [`objects`], [`queues`], [`runtime`], [`activity`]: capabilities, strangers to one another.
 //! - [`airflow`], [`db`]: what Airflow is; one SQLite file and its journal.
 //! - [`id`], [`clock`], [`limits`], [`config`]: names, time, numbers, settings.
 //!
@@ -21,6 +21,7 @@
 //! - The UI holds no truth. It fetches, and is told when to fetch again.
 //! - Only `runtime` starts Airflow's processes, only `config` reads the environment, only `clock` asks the time.
 
+pub mod activity;
 pub mod airflow;
 pub mod api;
 pub mod cli;

@@ -222,3 +222,26 @@ pub const STATSD_BURST_DATAGRAMS: usize = 256;
 // Divergence(worker-idle): MWAA's leave after 2 minutes or more, and take minutes to come. Ours are forked in less than a
 // second, so little is lost by letting them go.
 pub const WORKERS_IDLE_SECONDS: u64 = 10;
+/// Calls of one service that the console can show; older ones are forgotten.
+pub const ACTIVITY_MAX_CALLS: usize = 1000;
+
+/// Bytes that the kept calls of one service take, with their bodies.
+pub const ACTIVITY_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bodies up to this size are kept with a call; larger ones, and objects' bytes, are not looked at.
+pub const ACTIVITY_BODY_MAX_BYTES: u64 = 64 * 1024;
+
+/// How long a reader of the record of calls is kept waiting for the next one.
+pub const ACTIVITY_WAIT_SECONDS: u64 = 20;
+
+/// Lines of a launch that the console keeps, per environment.
+pub const LAUNCH_LINES_KEPT: usize = 2000;
+
+/// The end of a log file that the console shows.
+pub const CONSOLE_LOG_TAIL_BYTES: u64 = 256 * 1024;
+
+/// An upload through the console: it streams to the disk, so this guards that alone.
+pub const CONSOLE_UPLOAD_MAX_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// How long a link that opens the console may be used, once.
+pub const CONSOLE_LINK_SECONDS: i64 = 60;

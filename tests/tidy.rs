@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["id", "clock", "limits"],
     &["config"],
     &["db", "airflow"],
-    &["objects", "queues", "logs", "metrics", "runtime"],
+    &["objects", "queues", "logs", "metrics", "runtime", "activity"],
     &["environment", "mirror", "delivery", "tokens"],
     &["api"],
     &["gateway"],
@@ -62,8 +62,16 @@ fn top() -> PathBuf {
 /// Every file below `folder` that git would keep, as paths relative to the repository.
 fn files(folder: &str) -> Vec<PathBuf> {
     // `.cargo` is a developer's own.
-    let skip =
-        ["target", "node_modules", ".windtunnel", ".git", ".cargo", "__pycache__", "screenshots"];
+    let skip = [
+        "target",
+        "node_modules",
+        ".windtunnel",
+        ".git",
+        ".cargo",
+        "__pycache__",
+        "screenshots",
+        "app",
+    ];
     let mut found = Vec::new();
     let mut folders = vec![top().join(folder)];
     while let Some(folder) = folders.pop() {

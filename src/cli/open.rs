@@ -33,7 +33,10 @@ enum What {
 pub(super) async fn run(place: &Place, asked: Open) -> Result<ExitCode, Failure> {
     let (client, _) = Client::needed(&place.state()?).await?;
     let url = match asked.what {
-        What::Console => client.instance.console.clone(),
+        What::Console => {
+            let answer = client.post("/console/v1/console-login", &serde_json::json!({})).await?;
+            answer["url"].as_str().unwrap_or_default().to_owned()
+        }
         What::Airflow => {
             let call = serde_json::json!({ "environment": asked.environment });
             let answer = client.post("/console/v1/web-login", &call).await?;

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::activity::Activity;
 use crate::api::console::{self, Console};
 use crate::api::mwaa::Mwaa;
 use crate::api::s3::S3;
@@ -27,7 +28,7 @@ use crate::config::{Addresses, AirflowRole, Config, Identity};
 use crate::db::Db;
 use crate::environment::{self, Environments};
 use crate::gateway::tls::{self, Tls};
-use crate::gateway::{self, Front, aws::Aws, door::Door};
+use crate::gateway::{self, Front, activity::Recorder, aws::Aws, door::Door};
 use crate::id::EnvironmentName;
 use crate::metrics::{self, Metrics};
 use crate::objects::{self, Objects};
@@ -104,7 +105,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (ask, wishes) = mpsc::channel(16);
     let environments = Environments::open(environment::Surroundings {
         db: rooms.db.clone(),
-        clock,
+        clock: clock.clone(),
         objects: rooms.objects.clone(),
         queues: rooms.queues.clone(),
         runtime: Arc::clone(&rooms.runtime),
@@ -118,12 +119,23 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let reports = environments.reports();
     let (note, notes) = mpsc::unbounded_channel();
     let instance = Instance::new(&config, addresses);
-    let mut house = House { config, rooms, environments, tls, note, tasks: Tasks::default() };
+    let tasks = Tasks::default();
+    let mut house = House { config, clock: clock.clone(), rooms, environments, tls, note, tasks };
     let ending = CancellationToken::new();
-    house.serve_aws(listeners.aws, addresses, role);
+    let aws = house.serve_aws(listeners.aws, addresses, role);
+    let activity = aws.recorder.activity.clone();
+    let person = house.config.identities[0].clone();
     house.serve_console(
         listeners.console,
         console::Surroundings {
+            clock: clock.clone(),
+            activity,
+            auth: house.config.auth,
+            home: house.config.state.join("environments"),
+            aws: Arc::new(move |service, request| {
+                let (aws, person) = (aws.clone(), person.clone());
+                Box::pin(async move { aws.call_for(person, &service, request).await })
+            }),
             environments: house.environments.clone(),
             runtime: Arc::clone(&house.rooms.runtime),
             db: house.rooms.db.clone(),
@@ -152,6 +164,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 /// What `start` has put together so far.
 struct House {
     config: Config,
+    clock: Clock,
     rooms: Rooms,
     environments: Environments,
     tls: Tls,
@@ -160,7 +173,7 @@ struct House {
 }
 
 impl House {
-    fn serve_aws(&mut self, listener: TcpListener, addresses: Addresses, role: Identity) {
+    fn serve_aws(&mut self, listener: TcpListener, addresses: Addresses, role: Identity) -> Aws {
         let Config { account, region, auth, identities, object_ownership, .. } = &self.config;
         let mut identities = identities.clone();
         identities.push(role);
@@ -187,22 +200,27 @@ impl House {
             ),
             identities: identities.into(),
             auth: *auth,
+            recorder: Recorder { activity: Activity::default(), clock: self.clock.clone() },
         };
+        let served = endpoint.clone();
         let front = Front {
             name: "aws".to_owned(),
             tls: Some(self.tls.acceptor.clone()),
             door: Door::for_pages_of_others(addresses.aws),
             handler: Arc::new(move |request| {
-                let endpoint = endpoint.clone();
+                let endpoint = served.clone();
                 Box::pin(async move { endpoint.call(request).await })
             }),
         };
         self.tasks.running.spawn(gateway::serve(listener, front, self.tasks.aws.clone()));
+        endpoint
     }
 
     fn serve_console(&mut self, listener: TcpListener, around: console::Surroundings) {
         let door = Door::new(around.addresses.console);
         let console = Console::new(around);
+        let reports = self.environments.reports();
+        self.tasks.running.spawn(console.clone().follow(reports, self.tasks.outer.clone()));
         let front = Front {
             name: "console".to_owned(),
             tls: None,

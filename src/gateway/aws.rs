@@ -14,6 +14,8 @@ use crate::api::wire::{Caller, Request, RequestId, Response};
 use crate::config::{Auth, Identity};
 use crate::limits::JSON_BODY_MAX_BYTES;
 
+use super::activity::Recorder;
+
 /// The AWS endpoint.
 #[derive(Clone, Debug)]
 pub struct Aws {
@@ -22,6 +24,7 @@ pub struct Aws {
     pub mwaa: Mwaa,
     pub identities: std::sync::Arc<[Identity]>,
     pub auth: Auth,
+    pub recorder: Recorder,
 }
 
 /// What a request is for.
@@ -37,7 +40,30 @@ enum Service {
 impl Aws {
     /// Answers one request of any service.
     pub async fn call(&self, request: Request) -> Response {
-        match service_of(&request) {
+        let service = service_of(&request);
+        let (pending, request) = self.recorder.ask(service.name(), request).await;
+        let response = self.serve(service, request).await;
+        self.recorder.answer(pending, response).await
+    }
+
+    /// Answers a request that came in through another door of ours, which knows who asks: nothing is signed.
+    pub async fn call_for(&self, caller: Identity, service: &str, request: Request) -> Response {
+        let service = Service::named(service);
+        let (pending, mut request) = self.recorder.ask(service.name(), request).await;
+        let id = request_id(request.extensions());
+        request.extensions_mut().insert(Caller(caller));
+        let response = match service {
+            Service::Sqs => stamp(self.sqs.call(request).await, &id),
+            Service::Mwaa => stamp(self.mwaa.call(request).await, &id),
+            // S3 reads signatures by itself; our own pages have other ways to objects.
+            Service::S3 => not_served("s3"),
+            Service::Other(name) => not_served(&name),
+        };
+        self.recorder.answer(pending, response).await
+    }
+
+    async fn serve(&self, service: Service, request: Request) -> Response {
+        match service {
             // S3's own room checks signatures: only it can read a body that is signed chunk by chunk.
             Service::S3 => self.s3.call(request).await,
             Service::Sqs => {
@@ -56,13 +82,7 @@ impl Aws {
                 };
                 stamp(answer, &id)
             }
-            Service::Other(name) => refuse(
-                StatusCode::NOT_FOUND,
-                "UnknownOperationException",
-                &format!(
-                    "windtunnel does not serve `{name}`; point AWS_ENDPOINT_URL_<SERVICE> at one that does"
-                ),
-            ),
+            Service::Other(name) => not_served(&name),
         }
     }
 
@@ -104,6 +124,34 @@ impl Aws {
     fn identity(&self, access_key_id: &str) -> Option<&Identity> {
         self.identities.iter().find(|identity| identity.access_key_id == access_key_id)
     }
+}
+
+impl Service {
+    fn named(name: &str) -> Service {
+        match name {
+            "s3" => Service::S3,
+            "sqs" => Service::Sqs,
+            "airflow" => Service::Mwaa,
+            other => Service::Other(other.to_owned()),
+        }
+    }
+
+    /// As credential scopes have it.
+    fn name(&self) -> &str {
+        match self {
+            Service::S3 => "s3",
+            Service::Sqs => "sqs",
+            Service::Mwaa => "airflow",
+            Service::Other(name) => name,
+        }
+    }
+}
+
+fn not_served(name: &str) -> Response {
+    let message = format!(
+        "windtunnel does not serve `{name}`; point AWS_ENDPOINT_URL_<SERVICE> at one that does"
+    );
+    refuse(StatusCode::NOT_FOUND, "UnknownOperationException", &message)
 }
 
 /// The order matters: a target or a credential scope says it outright, a host prefix or a form says it by custom,

@@ -4,6 +4,7 @@
 //! checked signature; a connection that ends drops the work it asked for.
 //! Not here: what any service answers (`api`).
 
+pub mod activity;
 pub mod aws;
 pub mod door;
 pub mod tls;

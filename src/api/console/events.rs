@@ -11,15 +11,23 @@ use futures::stream;
 use http::{HeaderValue, header};
 
 use super::Surroundings;
+use super::launches::Launches;
 use crate::api::wire::{Request, Response};
 use crate::db::Numbered;
 use crate::limits::{EVENTS_BATCH, EVENTS_KEEPALIVE_SECONDS};
 
+const LAUNCHING: &[u8] = b"data: {\"type\":\"LaunchReported\"}\n\n";
+
 /// Answers with every event after the asked-for one, until the reader or windtunnel goes.
-pub(super) fn stream(around: &Surroundings, request: &Request) -> Response {
+///
+/// With `?hints=1` there is word, without a number, of what is in no journal: a launch has gone a step further.
+pub(super) fn stream(around: &Surroundings, launches: &Launches, request: &Request) -> Response {
     let after = asked(request).unwrap_or_else(|| around.db.journal().last());
     let (db, ending) = (around.db.clone(), around.ending.clone());
-    let follow = stream::unfold(after, move |after| {
+    let hints = request.uri().query().is_some_and(|query| query.contains("hints=1"));
+    let mut launches = launches.changes();
+    launches.mark_unchanged();
+    let follow = stream::unfold((after, launches), move |(after, mut launches)| {
         let (db, ending) = (db.clone(), ending.clone());
         async move {
             // Register before looking, or an event between the two would be missed.
@@ -28,14 +36,24 @@ pub(super) fn stream(around: &Surroundings, request: &Request) -> Response {
             let events = db.events_after(after, EVENTS_BATCH).await.ok()?;
             if let Some(last) = events.last() {
                 let next = last.seq;
-                return Some((Ok::<_, std::convert::Infallible>(written(&events)), next));
+                return Some((
+                    Ok::<_, std::convert::Infallible>(written(&events)),
+                    (next, launches),
+                ));
             }
             let keepalive = Duration::from_secs(EVENTS_KEEPALIVE_SECONDS);
             tokio::select! {
                 () = ending.cancelled() => None,
-                changed = newest.changed() => changed.ok().map(|()| (Ok(Bytes::new()), after)),
+                changed = newest.changed() => {
+                    changed.ok().map(|()| (Ok(Bytes::new()), (after, launches)))
+                }
+                Ok(()) = launches.changed(), if hints => {
+                    Some((Ok(Bytes::from_static(LAUNCHING)), (after, launches)))
+                }
                 // A comment, so that a reader who has gone is noticed.
-                () = tokio::time::sleep(keepalive) => Some((Ok(Bytes::from_static(b":\n\n")), after)),
+                () = tokio::time::sleep(keepalive) => {
+                    Some((Ok(Bytes::from_static(b":\n\n")), (after, launches)))
+                }
             }
         }
     });

@@ -4,8 +4,8 @@ use http::StatusCode;
 
 use super::json;
 use crate::api::wire::Response;
-use crate::id::{EnvironmentName, VersionId};
-use crate::objects::ObjectError;
+use crate::id::{BucketName, EnvironmentName, VersionId};
+use crate::objects::{BucketError, DeleteError, ObjectError, PutError};
 use crate::runtime::ExecError;
 
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +34,20 @@ pub(super) enum Failure {
     NoSuchVersion(String),
     #[error("version `{0}` is a delete marker: it says that there was nothing")]
     DeleteMarker(VersionId),
+    #[error("the link was used before, or is older than a minute; ask for another one")]
+    UsedLink,
+    #[error("Airflow's web server does not answer")]
+    Airflow(#[source] hyper_util::client::legacy::Error),
+    #[error("the upload broke off")]
+    BrokenOff,
+    #[error("{0}")]
+    Refused(String),
+    #[error("the object was not written: {0}")]
+    Put(#[from] PutError),
+    #[error("bucket `{0}` does not exist")]
+    NoSuchBucket(BucketName),
     #[error("the object store failed")]
-    Objects(#[from] ObjectError),
+    Objects(ObjectError),
     #[error("the journal failed")]
     Journal(#[from] rusqlite::Error),
 }
@@ -44,24 +56,65 @@ fn listed(names: &[EnvironmentName]) -> String {
     names.iter().map(EnvironmentName::as_str).collect::<Vec<_>>().join(", ")
 }
 
+impl From<ObjectError> for Failure {
+    fn from(error: ObjectError) -> Failure {
+        match error {
+            ObjectError::NoSuchBucket(bucket) => Failure::NoSuchBucket(bucket),
+            ObjectError::NoSuchKey(_) => Failure::NoSuchVersion(error.to_string()),
+            ObjectError::Disk { .. } | ObjectError::Index(_) => Failure::Objects(error),
+        }
+    }
+}
+
+impl From<BucketError> for Failure {
+    fn from(error: BucketError) -> Failure {
+        match error {
+            BucketError::NoSuchBucket(bucket) => Failure::NoSuchBucket(bucket),
+            BucketError::Index(error) => Failure::Journal(error),
+            BucketError::Exists(_)
+            | BucketError::NotEmpty(_)
+            | BucketError::Locked(_)
+            | BucketError::NotVersioned(_) => Failure::Refused(error.to_string()),
+        }
+    }
+}
+
+impl From<DeleteError> for Failure {
+    fn from(error: DeleteError) -> Failure {
+        match error {
+            DeleteError::NoSuchBucket(bucket) => Failure::NoSuchBucket(bucket),
+            DeleteError::Index(error) => Failure::Journal(error),
+        }
+    }
+}
+
 impl Failure {
     pub(super) fn response(&self) -> Response {
         let status = match self {
             Failure::NoSuchPage
             | Failure::NoSuchEnvironment(_)
             | Failure::NoSuchVersion(_)
+            | Failure::NoSuchBucket(_)
+            | Failure::Put(PutError::NoSuchBucket(_))
             | Failure::DeleteMarker(_) => StatusCode::NOT_FOUND,
-            Failure::NoToken => StatusCode::FORBIDDEN,
+            Failure::NoToken | Failure::UsedLink => StatusCode::FORBIDDEN,
             Failure::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Failure::BadBody(_)
             | Failure::WhichEnvironment(_)
             | Failure::NoParameter(_)
+            | Failure::BrokenOff
             | Failure::BadParameter(_) => StatusCode::BAD_REQUEST,
-            Failure::NoEnvironment | Failure::Command(ExecError::NotRunning(_)) => {
-                StatusCode::CONFLICT
-            }
+            Failure::NoEnvironment
+            | Failure::Refused(_)
+            | Failure::Command(ExecError::NotRunning(_)) => StatusCode::CONFLICT,
             Failure::Command(ExecError::Deadline(_)) => StatusCode::GATEWAY_TIMEOUT,
-            Failure::Command(ExecError::Interpreter(_)) => StatusCode::BAD_GATEWAY,
+            Failure::Airflow(_) | Failure::Command(ExecError::Interpreter(_)) => {
+                StatusCode::BAD_GATEWAY
+            }
+            Failure::Put(error) => {
+                tracing::error!(%error, "the console could not write an object");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Failure::Objects(error) => {
                 tracing::error!(%error, "the console could not read an object");
                 StatusCode::INTERNAL_SERVER_ERROR

@@ -2,12 +2,12 @@
 
 use axum::body::Body;
 use http::{HeaderValue, Uri, header};
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
-use super::Surroundings;
 use super::failure::Failure;
+use super::{Surroundings, query};
 use crate::api::wire::Response;
+use crate::clock::Timestamp;
 use crate::id::{BucketName, ObjectKey, VersionId};
 use crate::limits::LIST_PAGE_MAX;
 use crate::objects::{After, Entry, FindError, ObjectError, Query, Shown, Version};
@@ -22,7 +22,7 @@ pub(super) struct History {
 
 /// One version or delete marker.
 #[derive(Debug, Serialize)]
-struct Told {
+pub(super) struct Told {
     version_id: VersionId,
     is_latest: bool,
     is_delete_marker: bool,
@@ -33,40 +33,29 @@ struct Told {
 }
 
 impl Told {
-    fn of(version: Version) -> Told {
-        let at = version.modified.to_utc();
-        let format = time::macros::format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        );
+    pub(super) fn of(version: Version) -> Told {
         Told {
             version_id: version.id,
             is_latest: version.is_latest,
             is_delete_marker: version.is_delete_marker,
             size_bytes: version.size_bytes,
             etag: version.etag,
-            modified: at.format(&format).expect("a moment has all of these"),
+            modified: moment(version.modified),
         }
     }
 }
 
-fn asked(uri: &Uri, name: &'static str) -> Result<String, Failure> {
-    let query = uri.query().unwrap_or_default();
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let found = pairs.find(|(given, _)| *given == name).map(|(_, value)| value);
-    let value = percent_decode_str(found.ok_or(Failure::NoParameter(name))?);
-    Ok(value.decode_utf8_lossy().into_owned())
-}
-
-fn place(uri: &Uri) -> Result<(BucketName, ObjectKey), Failure> {
-    let bad = |error: &dyn std::error::Error| Failure::BadParameter(error.to_string());
-    let bucket = BucketName::parse(asked(uri, "bucket")?).map_err(|error| bad(&error))?;
-    let key = ObjectKey::parse(asked(uri, "key")?).map_err(|error| bad(&error))?;
-    Ok((bucket, key))
+/// RFC 3339, in UTC, to the millisecond.
+pub(super) fn moment(at: Timestamp) -> String {
+    let format = time::macros::format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+    );
+    at.to_utc().format(&format).expect("a moment has all of these")
 }
 
 /// `GET /versions?bucket=B&key=K`.
 pub(super) async fn versions(around: &Surroundings, uri: &Uri) -> Result<History, Failure> {
-    let (bucket, key) = place(uri)?;
+    let (bucket, key) = (query::bucket(uri)?, query::key(uri)?);
     let mut versions: Vec<Told> = Vec::new();
     let mut after = After::Start;
     loop {
@@ -99,21 +88,39 @@ pub(super) async fn versions(around: &Surroundings, uri: &Uri) -> Result<History
     Ok(History { bucket, key, versions })
 }
 
-/// `GET /object?bucket=B&key=K&version_id=V`: the bytes as they are.
+/// `GET /object?bucket=B&key=K[&version_id=V][&download=1]`: the bytes as they are.
 pub(super) async fn object(around: &Surroundings, uri: &Uri) -> Result<Response, Failure> {
-    let (bucket, key) = place(uri)?;
-    let bad = |error: &dyn std::error::Error| Failure::BadParameter(error.to_string());
-    let id = VersionId::parse(asked(uri, "version_id")?).map_err(|error| bad(&error))?;
-    let version = match around.objects.find(&bucket, &key, Some(&id)).await {
-        Err(FindError::Index(error)) => return Err(Failure::Journal(error)),
-        Err(error) => return Err(Failure::NoSuchVersion(error.to_string())),
-        Ok(version) if version.is_delete_marker => return Err(Failure::DeleteMarker(id)),
-        Ok(version) => version,
-    };
+    let (bucket, key) = (query::bucket(uri)?, query::key(uri)?);
+    let version = find(around, &bucket, &key, query::version(uri)?.as_ref()).await?;
     let reading = around.objects.read(&version, 0..version.size_bytes).await?;
     let mut response = Response::new(Body::from_stream(reading.into_stream()));
+    let headers = response.headers_mut();
+    // Never what the object says of itself: a page out of a bucket would be one of ours.
     let kind = HeaderValue::from_static("application/octet-stream");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response.headers_mut().insert(header::CONTENT_LENGTH, version.size_bytes.into());
+    headers.insert(header::CONTENT_TYPE, kind);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_LENGTH, version.size_bytes.into());
+    if query::maybe(uri, "download").is_some() {
+        let name = key.as_str().rsplit('/').next().unwrap_or_default();
+        let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+        let disposition = HeaderValue::from_str(&format!("attachment; filename*=UTF-8''{name}"))
+            .expect("an encoded name is plain text");
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
     Ok(response)
+}
+
+/// A version that has bytes; the current one where none is named.
+pub(super) async fn find(
+    around: &Surroundings,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    id: Option<&VersionId>,
+) -> Result<Version, Failure> {
+    match around.objects.find(bucket, key, id).await {
+        Err(FindError::Index(error)) => Err(Failure::Journal(error)),
+        Err(error) => Err(Failure::NoSuchVersion(error.to_string())),
+        Ok(version) if version.is_delete_marker => Err(Failure::DeleteMarker(version.id)),
+        Ok(version) => Ok(version),
+    }
 }

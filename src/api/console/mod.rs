@@ -1,42 +1,57 @@
 //! Our own UI and its API: what runs, commands for it, and what happens, as it happens.
 //!
-//! Promise: no truth is kept here; every answer is read from the rooms below. Who does not hold the instance's token
-//! (a file that only the owner of the project can read) learns nothing and changes nothing.
+//! Promise: no truth is kept here; every answer is read from the rooms below. Who holds neither the instance's
+//! token (a file that only the owner of the project can read) nor a session (`session`) learns and changes nothing.
 
+mod assets;
+mod bucket;
+mod calls;
+mod dags;
 mod events;
 mod failure;
+mod files;
 mod history;
 mod import_errors;
+mod launches;
+mod query;
+mod relay;
+mod session;
 mod status;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::future::BoxFuture;
 use http::{Method, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::Activity;
 use crate::api::wire::{Request, Response};
-use crate::config::{Addresses, Identity};
+use crate::clock::Clock;
+use crate::config::{Addresses, Auth, Identity};
 use crate::db::Db;
-use crate::environment::Environments;
+use crate::environment::{Environment, Environments};
 use crate::id::EnvironmentName;
 use crate::limits::{CONSOLE_BODY_MAX_BYTES, CONSOLE_COMMAND_SECONDS};
 use crate::objects::Objects;
-use crate::runtime::{ExecError, Runtime};
-use crate::tokens::identity::{airflow_identity, iam_identity};
-use crate::tokens::{Grant, Tokens};
+use crate::runtime::{ExecError, Report, Runtime};
+use crate::tokens::Tokens;
 use failure::Failure;
 use import_errors::ImportErrors;
+use launches::Launches;
+use relay::Relay;
+use session::Sessions;
 
-/// The header that carries the instance's token.
-pub const TOKEN_HEADER: &str = "x-windtunnel-token";
+/// Asks an AWS service of ours, by the name it has in credential scopes, as the person at the terminal.
+pub type AwsCall = Arc<dyn Fn(String, Request) -> BoxFuture<'static, Response> + Send + Sync>;
 
 /// What the console shows and moves, handed in once by `daemon`.
 #[derive(Clone)]
@@ -48,6 +63,15 @@ pub struct Surroundings {
     /// Who the person at the terminal is in Airflow.
     pub identity: Identity,
     pub objects: Objects,
+    pub clock: Clock,
+    /// What the AWS endpoint was asked.
+    pub activity: Activity,
+    /// The AWS services, for pages that speak their protocols.
+    pub aws: AwsCall,
+    /// Whether a key must be known.
+    pub auth: Auth,
+    /// `.windtunnel/environments`.
+    pub home: PathBuf,
     /// Where windtunnel really listens.
     pub addresses: Addresses,
     /// What every request must bring along.
@@ -67,6 +91,9 @@ impl fmt::Debug for Surroundings {
 pub struct Console {
     around: Arc<Surroundings>,
     import_errors: Arc<ImportErrors>,
+    launches: Arc<Launches>,
+    sessions: Arc<Sessions>,
+    relay: Relay,
 }
 
 /// A command for an environment's Airflow.
@@ -84,6 +111,8 @@ struct AirflowCall {
 struct LoginCall {
     /// The only one there is, when absent.
     environment: Option<EnvironmentName>,
+    /// The person's own, when absent.
+    role: Option<String>,
 }
 
 /// What the command printed, in base64, and its exit code.
@@ -98,51 +127,117 @@ impl Console {
     /// A console over these rooms. DAG files that do not import are known from here on.
     pub fn new(around: Surroundings) -> Console {
         let import_errors = Arc::new(ImportErrors::from_now(around.db.journal()));
-        Console { around: Arc::new(around), import_errors }
+        let launches = Arc::new(Launches::new(around.clock.clone()));
+        let port = around.addresses.console.port();
+        let sessions = Arc::new(Sessions::new(port, around.auth, around.clock.clone()));
+        let around = Arc::new(around);
+        Console { around, import_errors, launches, sessions, relay: Relay::new() }
+    }
+
+    /// Remembers what launches say, until `stop`.
+    pub async fn follow(
+        self,
+        reports: broadcast::Receiver<(EnvironmentName, Report)>,
+        stop: CancellationToken,
+    ) {
+        self.launches.follow(reports, stop).await;
     }
 
     /// Answers one request.
     pub async fn call(&self, request: Request) -> Response {
-        let answer = match request.uri().path() {
-            "/" | "/index.html" if request.method() == Method::GET => Ok(page()),
-            path if path.starts_with("/console/v1/") => self.api(request).await,
-            _ => Err(Failure::NoSuchPage),
+        let path = request.uri().path();
+        let answer = if path.starts_with("/console/v1/") {
+            self.api(request).await
+        } else if request.method() != Method::GET {
+            Err(Failure::NoSuchPage)
+        } else if let Some(name) = path.strip_prefix("/assets/") {
+            assets::file(name).ok_or(Failure::NoSuchPage)
+        } else if path == "/console/enter" {
+            query::needed(request.uri(), "word").and_then(|word| self.sessions.enter(&word))
+        } else if path.contains('.') && path != "/index.html" {
+            Err(Failure::NoSuchPage)
+        } else if self.sessions.may_open(request.headers()) {
+            // Every other path is one of the page's own, and survives a reload.
+            Ok(self.sessions.remember(assets::page()))
+        } else {
+            Ok(assets::closed())
         };
         answer.unwrap_or_else(|failure| failure.response())
     }
 
     async fn api(&self, request: Request) -> Result<Response, Failure> {
-        self.admit(&request)?;
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        match (method, path.trim_start_matches("/console/v1")) {
-            (Method::GET, "/status") => {
-                let errors = self.import_errors.now(&self.around).await?;
-                Ok(json(StatusCode::OK, &status::of(&self.around, &errors)))
-            }
-            (Method::GET, "/events") => Ok(events::stream(&self.around, &request)),
-            (Method::GET, "/versions") => {
-                let history = history::versions(&self.around, request.uri()).await?;
-                Ok(json(StatusCode::OK, &history))
-            }
-            (Method::GET, "/object") => history::object(&self.around, request.uri()).await,
-            (Method::POST, "/shutdown") => {
-                self.around.ending.cancel();
-                Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
-            }
-            (Method::POST, "/airflow") => self.airflow(request).await,
-            (Method::POST, "/web-login") => self.web_login(request).await,
-            _ => Err(Failure::NoSuchPage),
+        self.sessions.admit(&request, &self.around.token)?;
+        let uri = request.uri().clone();
+        let path = uri.path().trim_start_matches("/console/v1/");
+        let around = &self.around;
+        match path.split_once('/').unwrap_or((path, "")) {
+            ("aws", rest) => self.aws(rest, request).await,
+            ("environments", rest) => self.of_environment(rest, request).await,
+            ("activity", seq) if !seq.is_empty() => calls::one(around, seq),
+            _ => match (request.method(), path) {
+                (&Method::GET, "status") => {
+                    let errors = self.import_errors.now(around).await?;
+                    Ok(json(StatusCode::OK, &status::of(around, &errors, &self.launches)))
+                }
+                (&Method::GET, "events") => Ok(events::stream(around, &self.launches, &request)),
+                (&Method::GET, "journal") => dags::journal(around, &uri).await,
+                (&Method::GET, "activity") => calls::list(around, &uri).await,
+                (&Method::GET, "versions") => {
+                    Ok(json(StatusCode::OK, &history::versions(around, &uri).await?))
+                }
+                (&Method::GET, "buckets") => bucket::buckets(around).await,
+                (&Method::GET, "objects") => bucket::list(around, &uri).await,
+                (&Method::GET, "object") => history::object(around, &uri).await,
+                (&Method::PUT, "object") => bucket::upload(around, request).await,
+                (&Method::DELETE, "object") => bucket::delete(around, &uri).await,
+                (&Method::POST, "restore") => bucket::restore(around, &uri).await,
+                (&Method::POST, "shutdown") => {
+                    around.ending.cancel();
+                    Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
+                }
+                (&Method::POST, "airflow") => self.airflow(request).await,
+                (&Method::POST, "web-login") => self.web_login(request).await,
+                (&Method::POST, "console-login") => Ok(self.console_login()),
+                _ => Err(Failure::NoSuchPage),
+            },
         }
     }
 
-    /// Compares digests, so that the time it takes tells nothing about the token.
-    fn admit(&self, request: &Request) -> Result<(), Failure> {
-        let given = request.headers().get(TOKEN_HEADER).map_or(&[][..], |value| value.as_bytes());
-        if Sha256::digest(given) == Sha256::digest(&self.around.token) {
-            Ok(())
-        } else {
-            Err(Failure::NoToken)
+    /// `/aws/SERVICE/PATH`: the service's own protocol, the caller known by the page's session.
+    async fn aws(&self, rest: &str, request: Request) -> Result<Response, Failure> {
+        let (service, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (mut parts, body) = request.into_parts();
+        let query = parts.uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let target = format!("/{path}{query}");
+        parts.uri =
+            target.parse().map_err(|_| Failure::BadParameter("the path is not one".to_owned()))?;
+        parts.headers.remove(header::COOKIE);
+        Ok((self.around.aws)(service.to_owned(), Request::from_parts(parts, body)).await)
+    }
+
+    /// `/environments/NAME/…`: what belongs to one environment.
+    async fn of_environment(&self, rest: &str, request: Request) -> Result<Response, Failure> {
+        let (name, rest) = rest.split_once('/').ok_or(Failure::NoSuchPage)?;
+        let name = EnvironmentName::parse(query::segment(name)).map_err(|_| Failure::NoSuchPage)?;
+        let around = &self.around;
+        let environment: Environment =
+            around.environments.get(&name).ok_or(Failure::NoSuchEnvironment(name.clone()))?;
+        match (request.method(), rest) {
+            (&Method::GET, "files") => dags::files(around, &environment).await,
+            (&Method::GET, "log-files") => files::list(around, &environment).await,
+            (&Method::GET, "log-file") => files::tail(around, &environment, request.uri()).await,
+            (_, rest) => match rest.strip_prefix("airflow/") {
+                Some(path) => self.relay.ask(around, &name, path, request).await,
+                None => Err(Failure::NoSuchPage),
+            },
         }
+    }
+
+    /// A link that opens these pages, once and within a minute.
+    fn console_login(&self) -> Response {
+        let (console, word) = (self.around.addresses.console, self.sessions.link());
+        let url = format!("http://{console}/console/enter?word={word}");
+        json(StatusCode::OK, &serde_json::json!({ "url": url }))
     }
 
     async fn airflow(&self, request: Request) -> Result<Response, Failure> {
@@ -167,9 +262,7 @@ impl Console {
         let environment = self.around.environments.get(&name).filter(|e| e.status.is_usable());
         let web = environment.and_then(|environment| environment.web);
         let web = web.ok_or_else(|| ExecError::NotRunning(name.clone()))?;
-        let Identity { arn, airflow_role, .. } = &self.around.identity;
-        let user = airflow_identity(&iam_identity(arn));
-        let grant = Grant { user, role: airflow_role.name().map(str::to_owned) };
+        let grant = relay::grant(&self.around, call.role.as_deref());
         let token = self.around.tokens.issue_web(&name, &grant);
         let page = "aws_mwaa/aws-console-sso?login=true";
         let url = format!("http://localhost:{}/{page}#{}", web.port(), token.reveal());
@@ -199,29 +292,6 @@ async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Failure> {
         .await
         .map_err(|_| Failure::BodyTooLarge)?;
     serde_json::from_slice(&bytes).map_err(Failure::BadBody)
-}
-
-/// The built console, or the page that stands in for it.
-#[derive(rust_embed::RustEmbed)]
-#[folder = "ui/dist"]
-struct Page;
-
-fn page() -> Response {
-    let page = Page::get("index.html").expect("ui/dist/index.html is checked in");
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-cache"),
-        // Nothing from elsewhere, and nobody frames it.
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
-        ),
-    ];
-    let mut response = Response::new(Body::from(page.data.into_owned()));
-    for (name, value) in headers {
-        response.headers_mut().insert(name, http::HeaderValue::from_static(value));
-    }
-    response
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response {

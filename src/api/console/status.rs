@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Surroundings;
 use super::import_errors::{ImportError, parted};
+use super::launches::{Launches, Step};
 use crate::airflow::classes::class_of;
 use crate::environment::Environment;
 use crate::id::{EnvironmentName, ObjectKey};
@@ -32,6 +33,8 @@ struct EnvironmentStatus {
     components: Vec<ComponentStatus>,
     workers: WorkersStatus,
     import_errors: Vec<ImportError>,
+    /// The stages of the newest launch.
+    launch: Vec<Step>,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +86,7 @@ fn workers(around: &Surroundings, environment: &Environment) -> WorkersStatus {
 pub(super) fn of(
     around: &Surroundings,
     errors: &BTreeMap<(EnvironmentName, ObjectKey), String>,
+    launches: &Launches,
 ) -> Overview {
     let environments = around.environments.list();
     let known = environments.iter().filter_map(|name| around.environments.get(name));
@@ -91,7 +95,7 @@ pub(super) fn of(
         console: format!("http://{}", around.addresses.console),
         pid: std::process::id(),
         runtime: "process",
-        environments: known.map(|environment| one(around, environment, errors)).collect(),
+        environments: known.map(|environment| one(around, environment, errors, launches)).collect(),
     }
 }
 
@@ -99,6 +103,7 @@ fn one(
     around: &Surroundings,
     environment: Environment,
     errors: &BTreeMap<(EnvironmentName, ObjectKey), String>,
+    launches: &Launches,
 ) -> EnvironmentStatus {
     let name = &environment.spec.name;
     let components = around.runtime.components(name).into_iter().map(|state| ComponentStatus {
@@ -122,6 +127,7 @@ fn one(
         components: components.collect(),
         workers: workers(around, &environment),
         import_errors: import_errors.collect(),
+        launch: launches.of(name),
         name: name.to_string(),
         airflow_version: environment.spec.airflow_version,
         bucket: environment.spec.bucket.to_string(),
