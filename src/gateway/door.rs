@@ -27,6 +27,8 @@ pub enum Refusal {
     ForeignHost(String),
     #[error("requests from pages of `{0}` are refused")]
     ForeignOrigin(String),
+    #[error("requests that a page of another site makes are refused")]
+    ForeignPage,
 }
 
 impl Door {
@@ -52,6 +54,12 @@ impl Door {
                     return Ok(());
                 }
                 Err(Refusal::ForeignOrigin(origin))
+            }
+            None if is_embedded(&parts.headers, self.pages) => {
+                if self.pages && super::aws::is_for_s3(parts) {
+                    return Ok(());
+                }
+                Err(Refusal::ForeignPage)
             }
             _ => Ok(()),
         }
@@ -82,7 +90,9 @@ impl Refusal {
     pub(super) fn into_response(self) -> Response {
         let status = match self {
             Refusal::NoHost => StatusCode::BAD_REQUEST,
-            Refusal::ForeignHost(_) | Refusal::ForeignOrigin(_) => StatusCode::FORBIDDEN,
+            Refusal::ForeignHost(_) | Refusal::ForeignOrigin(_) | Refusal::ForeignPage => {
+                StatusCode::FORBIDDEN
+            }
         };
         let mut response = Response::new(Body::from(format!("{self}\n")));
         *response.status_mut() = status;
@@ -102,6 +112,15 @@ fn host_of(parts: &Parts) -> Option<String> {
 fn origin_of(headers: &HeaderMap) -> Option<String> {
     let origin = headers.get(header::ORIGIN)?;
     Some(String::from_utf8_lossy(origin.as_bytes()).into_owned())
+}
+
+/// Whether a page of another site has the browser ask: an image, a frame, a script. Such requests have no `Origin`.
+///
+/// A person who follows a link from there to a page of ours is welcome; the AWS endpoint has no pages.
+fn is_embedded(headers: &HeaderMap, has_no_pages: bool) -> bool {
+    let says = |name: &str, what: &str| headers.get(name).is_some_and(|value| value == what);
+    let follows_a_link = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
+    says("sec-fetch-site", "cross-site") && (has_no_pages || !follows_a_link)
 }
 
 fn without_port(host: &str) -> &str {
@@ -138,6 +157,28 @@ mod tests {
             assert_eq!(check(host, None), Ok(()), "{host}");
         }
         assert_eq!(check("localhost", Some("http://localhost:4571")), Ok(()));
+    }
+
+    #[test]
+    fn what_a_foreign_page_embeds_is_refused_and_a_link_from_it_is_not() {
+        let check = |door: Door, uri: &str, mode: &str, destination: &str| {
+            let request = http::Request::builder()
+                .uri(uri)
+                .header("host", "localhost")
+                .header("sec-fetch-site", "cross-site")
+                .header("sec-fetch-mode", mode)
+                .header("sec-fetch-dest", destination);
+            door.check(&request.body(()).unwrap().into_parts().0)
+        };
+        let address = "127.0.0.1:4570".parse().unwrap();
+        let (web, aws) = (Door::new(address), Door::for_pages_of_others(address));
+        assert_eq!(check(web, "/home", "navigate", "document"), Ok(()));
+        for (mode, destination) in [("no-cors", "image"), ("navigate", "iframe")] {
+            assert_eq!(check(web, "/home", mode, destination), Err(Refusal::ForeignPage));
+        }
+        let query = "/?Action=PurgeQueue&QueueUrl=q";
+        assert_eq!(check(aws, query, "navigate", "document"), Err(Refusal::ForeignPage));
+        assert_eq!(check(aws, "/bucket/key", "no-cors", "image"), Ok(()), "S3 judges by itself");
     }
 
     #[test]

@@ -60,6 +60,24 @@ pub(super) struct Asked {
     headers: Vec<String>,
 }
 
+/// Whether a web page that is none of this machine's is behind a request.
+///
+/// Browsers leave `Origin` out of what a page only embeds or links to, and say `Sec-Fetch-Site` then.
+pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    };
+    let origin = String::from_utf8_lossy(origin.as_bytes());
+    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    let host = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let is_loopback = host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    !(is_loopback || host == "localhost" || host.ends_with(".localhost"))
+}
+
 impl Asked {
     /// `None` where no web page is behind a request.
     pub(super) fn of(method: &Method, headers: &HeaderMap) -> Option<Asked> {
@@ -74,18 +92,6 @@ impl Asked {
             method: preflight.unwrap_or_else(|| method.to_string()),
             headers: asked.map(str::to_ascii_lowercase).collect(),
         })
-    }
-
-    /// The page is none of this machine.
-    pub(super) fn is_from_elsewhere(&self) -> bool {
-        let host = self.origin.split_once("://").map_or("", |(_, host)| host);
-        let host = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            Some(_) | None => host,
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let is_loopback = host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        !(is_loopback || host == "localhost" || host.ends_with(".localhost"))
     }
 
     fn is_allowed_by(&self, rule: &Node) -> bool {

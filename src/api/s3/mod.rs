@@ -204,17 +204,11 @@ impl S3 {
         response
     }
 
-    /// The mode for one request. A web page from elsewhere that the bucket's CORS rules do not name gets nothing for a
-    /// signature that cannot be verified: it could upload a DAG with a form, and that is code.
-    async fn auth_for(&self, request: &http::Request<s3s::Body>) -> Auth {
-        let page = cors::Asked::of(request.method(), request.headers());
-        let Some(page) = page.filter(cors::Asked::is_from_elsewhere) else { return self.auth };
-        let document = self.cors_of(&bucket_of(request.uri(), request.headers())).await;
-        match document.and_then(|document| page.answer(&document)) {
-            Some(_) => self.auth,
-            // Divergence(foreign-pages): AWS knows every key, so there is no stranger to take for the owner.
-            None => Auth::Strict,
-        }
+    /// The mode for one request. A web page from elsewhere gets nothing for a signature that cannot be verified, whatever
+    /// the bucket's CORS rules say: it could upload a DAG with a form, and that is code.
+    fn auth_for(&self, headers: &HeaderMap) -> Auth {
+        // Divergence(foreign-pages): AWS knows every key, so there is no stranger to take for the owner.
+        if cors::is_from_elsewhere(headers) { Auth::Strict } else { self.auth }
     }
 
     async fn cors_of(&self, bucket: &str) -> Option<String> {
@@ -235,7 +229,7 @@ impl S3 {
             return cors::preflight(page.as_ref(), request.headers(), document.as_deref());
         }
         let claim = signature::claim(request.method(), request.uri(), request.headers())?;
-        let auth = self.auth_for(&request).await;
+        let auth = self.auth_for(request.headers());
         let surroundings = &self.inner.operations.surroundings;
         match claim {
             Claim::None => {
