@@ -245,3 +245,5 @@ pub const CONSOLE_UPLOAD_MAX_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// How long a link that opens the console may be used, once.
 pub const CONSOLE_LINK_SECONDS: i64 = 60;
+/// What `windtunnel import` reads. An environment's description is a few kilobytes, its Airflow options included.
+pub const IMPORT_MAX_BYTES: u64 = 4 * 1024 * 1024;

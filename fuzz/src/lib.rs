@@ -25,9 +25,8 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let clock = Clock::system();
     let file = folder.path().join("db");
     let db = Db::open(&file, Durability::Process, &[objects::SCHEMA], clock.clone()).unwrap();
-    let store = Objects::open(&folder.path().join("objects"), db, clock);
     let store = runtime.block_on(async {
-        let store = store.await.unwrap();
+        let store = Objects::open(&folder.path().join("objects"), db, clock).await.unwrap();
         let (bucket, key) = (BucketName::parse("things").unwrap(), ObjectKey::parse("key").unwrap());
         store.ensure_versioned_bucket(&bucket).await.unwrap();
         let bytes = "some bytes".into();

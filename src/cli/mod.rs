@@ -14,6 +14,7 @@ mod env;
 mod exec;
 mod failure;
 mod history;
+mod import;
 mod init;
 mod open;
 mod progress;
@@ -70,6 +71,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Init(init::Init),
+    Import(import::Import),
     Up(up::Up),
     Down(down::Down),
     Restart(restart::Restart),
@@ -129,6 +131,7 @@ pub fn main() -> ExitCode {
 async fn run(place: Place, verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Init(asked) => init::run(&place, &asked),
+        Verb::Import(asked) => import::run(&place, &asked),
         Verb::Up(asked) => up::run(place, asked).await,
         Verb::Down(asked) => down::run(&place, &asked).await,
         Verb::Restart(asked) => restart::run(place, asked).await,

@@ -35,7 +35,7 @@ use crate::objects::{self, Objects};
 use crate::queues::{self, Queues};
 use crate::runtime::process::{self, Processes};
 use crate::runtime::{AwsAccess, Report, Runtime};
-use crate::tokens::Tokens;
+use crate::tokens::{self, Tokens};
 use crate::{delivery, id, mirror};
 
 pub use instance::{Instance, read as read_instance};
@@ -82,6 +82,8 @@ pub enum StartError {
     Queues(#[source] queues::QueueError),
     #[error("cannot open a socket on loopback for metrics")]
     Metrics(#[source] io::Error),
+    #[error("cannot sign tokens in {state}", state = .0.display())]
+    Tokens(PathBuf, #[source] tokens::OpenError),
     #[error("cannot serve TLS")]
     Tls(#[from] tls::TlsError),
     #[error("cannot clean up after the last run")]
@@ -318,6 +320,7 @@ impl Rooms {
             environment::SCHEMA,
             mirror::SCHEMA,
             delivery::SCHEMA,
+            tokens::SCHEMA,
         ];
         let path = config.state.join("windtunnel.db");
         let db = Db::open(&path, config.durability, &schemas, clock.clone())?;
@@ -328,9 +331,9 @@ impl Rooms {
         let queues = Queues::open(db.clone(), clock.clone()).await.map_err(StartError::Queues)?;
         let metrics =
             Metrics::open(db.clone(), clock.clone()).await.map_err(StartError::Metrics)?;
-        let tokens = Tokens::open(&config.state, clock.clone()).map_err(|source| {
-            StartError::File { verb: "open the token key in", path: config.state.clone(), source }
-        })?;
+        let tokens = Tokens::open(&config.state, db.clone(), clock.clone())
+            .await
+            .map_err(|source| StartError::Tokens(config.state.clone(), source))?;
         let runtime: Arc<dyn Runtime> = Arc::new(Processes::new(process::Surroundings {
             cache: config.cache.clone(),
             state: config.state.clone(),

@@ -3,10 +3,12 @@
 //! Promise: a token is good for one audience and one environment, until it is late; a web-login token once.
 //! Not here: HTTP headers and cookies (`api::webserver`); who may ask for a token (`api::mwaa`).
 //!
-//! Tokens are JWTs, as MWAA's are: audience, user and expiry can be read from them, and nothing need be stored. The
-//! signing key is the project's own, in a file only its owner reads.
+//! Tokens are JWTs, as MWAA's are: audience, user and expiry can be read from them. What is stored is which of them are
+//! spent before they are late: web-login tokens that were used, sessions that were ended. The signing key is the
+//! project's own, in a file only its owner reads.
 
 pub mod identity;
+mod store;
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
@@ -19,6 +21,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::db::{Db, Schema};
 use crate::id::{self, EnvironmentName};
 use crate::limits::{SESSION_LIFE_SECONDS, TOKEN_LIFE_SECONDS};
 
@@ -28,21 +31,21 @@ const KEY_FILE: &str = "token.key";
 /// letters, so 64 of them carry 381 bits.
 const KEY_CHARACTERS: usize = 64;
 
+pub const SCHEMA: Schema = store::SCHEMA;
+
 /// Signs and checks tokens.
 #[derive(Clone)]
 pub struct Tokens {
     clock: Clock,
+    db: Db,
     keys: Arc<Keys>,
-    /// Ids of the web-login tokens that were redeemed, with their expiry; kept as long as they could come again.
-    used: Arc<Mutex<HashMap<String, i64>>>,
+    /// Ids of sessions that were ended, with their expiry in seconds; kept as long as they could come again.
+    ended: Arc<Mutex<HashMap<String, i64>>>,
 }
 
 struct Keys {
     sign: EncodingKey,
     check: DecodingKey,
-    /// Names this start of windtunnel. Web-login tokens carry it, because which of them were used is only remembered
-    /// in memory.
-    run: String,
 }
 
 /// A token's text. It never appears in a log.
@@ -86,6 +89,20 @@ pub enum Refused {
     Expired,
     #[error("the token was used before")]
     Used,
+    #[error("the session was ended")]
+    Ended,
+    /// The database failed; the log has the reason.
+    #[error("the token cannot be looked up")]
+    Unknown,
+}
+
+/// Why there are no tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot open the token key")]
+    Key(#[from] io::Error),
+    #[error("the index of spent tokens failed")]
+    Index(#[from] rusqlite::Error),
 }
 
 /// What a token is for.
@@ -125,22 +142,20 @@ struct Claims {
     environment: EnvironmentName,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run: Option<String>,
 }
 
 const ISSUER: &str = "windtunnel";
 
 impl Tokens {
     /// Opens the signing key in `state`, or makes one.
-    pub fn open(state: &Path, clock: Clock) -> io::Result<Tokens> {
+    pub async fn open(state: &Path, db: Db, clock: Clock) -> Result<Tokens, OpenError> {
         let secret = read_or_make_key(state)?;
         let keys = Keys {
             sign: EncodingKey::from_secret(secret.as_bytes()),
             check: DecodingKey::from_secret(secret.as_bytes()),
-            run: id::random_text(16),
         };
-        Ok(Tokens { clock, keys: Arc::new(keys), used: Arc::default() })
+        let ended = db.read(store::spent).await?;
+        Ok(Tokens { clock, db, keys: Arc::new(keys), ended: Arc::new(Mutex::new(ended)) })
     }
 
     /// A token that runs CLI commands for 60 seconds.
@@ -159,18 +174,13 @@ impl Tokens {
     }
 
     /// A web-login token is used up by this.
-    pub fn redeem_web(&self, environment: &EnvironmentName, text: &str) -> Result<Grant, Refused> {
+    pub async fn redeem_web(
+        &self,
+        environment: &EnvironmentName,
+        text: &str,
+    ) -> Result<Grant, Refused> {
         let claims = self.check(Audience::Web, environment, text)?;
-        if claims.run.as_deref() != Some(self.keys.run.as_str()) {
-            return Err(Refused::Invalid);
-        }
-        let now = self.now_seconds();
-        let mut used = self.used.lock().expect("nothing panics under this lock");
-        used.retain(|_, expiry| *expiry > now);
-        if used.insert(claims.jti.clone(), claims.exp).is_some() {
-            return Err(Refused::Used);
-        }
-        Ok(grant(claims))
+        if self.spend(&claims).await? { Ok(grant(claims)) } else { Err(Refused::Used) }
     }
 
     /// A web session of 12 hours.
@@ -180,7 +190,36 @@ impl Tokens {
 
     /// Who a web session belongs to.
     pub fn session(&self, environment: &EnvironmentName, text: &str) -> Result<Grant, Refused> {
-        self.check(Audience::Session, environment, text).map(grant)
+        let claims = self.check(Audience::Session, environment, text)?;
+        let ended = self.ended.lock().expect("nothing panics under this lock");
+        if ended.contains_key(&claims.jti) { Err(Refused::Ended) } else { Ok(grant(claims)) }
+    }
+
+    /// Ends a web session: who has its text has nothing any more, here and after a restart.
+    pub async fn end_session(
+        &self,
+        environment: &EnvironmentName,
+        text: &str,
+    ) -> Result<(), Refused> {
+        let claims = self.check(Audience::Session, environment, text)?;
+        // In memory first: should the database fail, this windtunnel refuses it all the same.
+        let now = self.now_seconds();
+        {
+            let mut ended = self.ended.lock().expect("nothing panics under this lock");
+            ended.retain(|_, expiry| *expiry > now);
+            ended.insert(claims.jti.clone(), claims.exp);
+        }
+        self.spend(&claims).await.map(drop)
+    }
+
+    /// Notes that a token is not to be taken again. Whether it was not noted before.
+    async fn spend(&self, claims: &Claims) -> Result<bool, Refused> {
+        let (id, expiry, now) = (claims.jti.clone(), claims.exp, self.now_seconds());
+        let spent = self.db.write(move |tx| store::spend(tx, &id, (expiry, now))).await;
+        spent.map_err(|error: rusqlite::Error| {
+            tracing::error!(%error, "the index of spent tokens failed");
+            Refused::Unknown
+        })
     }
 
     fn issue(&self, audience: Audience, environment: &EnvironmentName, grant: Grant) -> Token {
@@ -194,7 +233,6 @@ impl Tokens {
             jti: id::random_text(22),
             environment: environment.clone(),
             role: grant.role,
-            run: (audience == Audience::Web).then(|| self.keys.run.clone()),
         };
         let text = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.keys.sign)
             .expect("claims are plain data and the key is HS256's");
@@ -264,6 +302,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
+    use crate::config::Durability;
 
     struct Room {
         tokens: Tokens,
@@ -272,10 +311,16 @@ mod tests {
         dev: EnvironmentName,
     }
 
-    fn room() -> Room {
+    async fn opened(folder: &Path, clock: &Clock) -> Tokens {
+        let file = folder.join("db");
+        let db = Db::open(&file, Durability::Process, &[SCHEMA], clock.clone()).unwrap();
+        Tokens::open(folder, db, clock.clone()).await.unwrap()
+    }
+
+    async fn room() -> Room {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::held(Timestamp::from_millis(1_700_000_000_000));
-        let tokens = Tokens::open(folder.path(), clock.clone()).unwrap();
+        let tokens = opened(folder.path(), &clock).await;
         Room { tokens, clock, folder, dev: EnvironmentName::parse("dev").unwrap() }
     }
 
@@ -283,9 +328,9 @@ mod tests {
         Grant { user: "user/alice".to_owned(), role: Some("Op".to_owned()) }
     }
 
-    #[test]
-    fn a_cli_token_is_good_again_and_again_within_its_minute() {
-        let Room { tokens, clock, dev, .. } = room();
+    #[tokio::test]
+    async fn a_cli_token_is_good_again_and_again_within_its_minute() {
+        let Room { tokens, clock, dev, .. } = room().await;
         let token = tokens.issue_cli(&dev, "user/alice");
         for _ in 0..3 {
             let grant = tokens.redeem_cli(&dev, token.reveal()).unwrap();
@@ -294,56 +339,87 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_expired_cli_token_is_refused() {
-        let Room { tokens, clock, dev, .. } = room();
+    #[tokio::test]
+    async fn an_expired_cli_token_is_refused() {
+        let Room { tokens, clock, dev, .. } = room().await;
         let token = tokens.issue_cli(&dev, "user/alice");
         clock.advance(Duration::from_mins(1));
         assert_eq!(tokens.redeem_cli(&dev, token.reveal()), Err(Refused::Expired));
     }
 
-    #[test]
-    fn a_web_token_is_good_once() {
-        let Room { tokens, dev, .. } = room();
-        let token = tokens.issue_web(&dev, &alice());
-        assert_eq!(tokens.redeem_web(&dev, token.reveal()), Ok(alice()));
-        assert_eq!(tokens.redeem_web(&dev, token.reveal()), Err(Refused::Used));
+    #[tokio::test]
+    async fn a_web_token_is_good_once_and_a_restart_does_not_forget() {
+        let Room { tokens, clock, dev, folder } = room().await;
+        let (token, later) = (tokens.issue_web(&dev, &alice()), tokens.issue_web(&dev, &alice()));
+        assert_eq!(tokens.redeem_web(&dev, token.reveal()).await, Ok(alice()));
+        assert_eq!(tokens.redeem_web(&dev, token.reveal()).await, Err(Refused::Used));
+        let restarted = opened(folder.path(), &clock).await;
+        assert_eq!(restarted.redeem_web(&dev, token.reveal()).await, Err(Refused::Used));
+        assert_eq!(restarted.redeem_web(&dev, later.reveal()).await, Ok(alice()));
     }
 
-    #[test]
-    fn a_web_token_from_before_a_restart_is_refused_for_it_may_have_been_used() {
-        let Room { tokens, clock, dev, folder } = room();
+    #[tokio::test]
+    async fn of_two_who_redeem_a_web_token_at_once_one_gets_in() {
+        let Room { tokens, dev, .. } = room().await;
         let token = tokens.issue_web(&dev, &alice());
-        let restarted = Tokens::open(folder.path(), clock).unwrap();
-        assert_eq!(restarted.redeem_web(&dev, token.reveal()), Err(Refused::Invalid));
+        let redeem = || tokens.redeem_web(&dev, token.reveal());
+        let (one, other) = tokio::join!(redeem(), redeem());
+        assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
     }
 
-    #[test]
-    fn a_session_outlives_a_restart_and_ends_after_twelve_hours() {
-        let Room { tokens, clock, dev, folder } = room();
+    #[tokio::test]
+    async fn a_session_outlives_a_restart_and_ends_after_twelve_hours() {
+        let Room { tokens, clock, dev, folder } = room().await;
         let session = tokens.issue_session(&dev, &alice());
-        let restarted = Tokens::open(folder.path(), clock.clone()).unwrap();
+        let restarted = opened(folder.path(), &clock).await;
         assert_eq!(restarted.session(&dev, session.reveal()), Ok(alice()));
         clock.advance(Duration::from_hours(12));
         assert_eq!(restarted.session(&dev, session.reveal()), Err(Refused::Expired));
     }
 
-    #[test]
-    fn a_token_is_for_one_audience_and_one_environment() {
-        let Room { tokens, dev, .. } = room();
+    #[tokio::test]
+    async fn a_session_that_was_ended_stays_so_and_leaves_others_alone() {
+        let Room { tokens, clock, dev, folder } = room().await;
+        let session = tokens.issue_session(&dev, &alice());
+        let other = tokens.issue_session(&dev, &alice());
+        tokens.end_session(&dev, session.reveal()).await.unwrap();
+        let restarted = opened(folder.path(), &clock).await;
+        for tokens in [&tokens, &restarted] {
+            assert_eq!(tokens.session(&dev, session.reveal()), Err(Refused::Ended));
+            assert_eq!(tokens.session(&dev, other.reveal()), Ok(alice()));
+        }
+        tokens.end_session(&dev, session.reveal()).await.unwrap();
+        assert_eq!(tokens.end_session(&dev, "nonsense").await, Err(Refused::Invalid));
+    }
+
+    #[tokio::test]
+    async fn what_is_spent_is_forgotten_once_it_is_late_anyway() {
+        let Room { tokens, clock, dev, .. } = room().await;
+        let session = tokens.issue_session(&dev, &alice());
+        tokens.end_session(&dev, session.reveal()).await.unwrap();
+        clock.advance(Duration::from_hours(12));
+        let token = tokens.issue_web(&dev, &alice());
+        tokens.redeem_web(&dev, token.reveal()).await.unwrap();
+        let left = tokens.db.read(store::spent).await.unwrap();
+        assert_eq!(left.len(), 1, "the used token alone: {left:?}");
+    }
+
+    #[tokio::test]
+    async fn a_token_is_for_one_audience_and_one_environment() {
+        let Room { tokens, dev, .. } = room().await;
         let other = EnvironmentName::parse("other").unwrap();
         let cli = tokens.issue_cli(&dev, "user/alice");
         let web = tokens.issue_web(&dev, &alice());
         assert_eq!(tokens.redeem_cli(&other, cli.reveal()), Err(Refused::Invalid));
-        assert_eq!(tokens.redeem_web(&dev, cli.reveal()), Err(Refused::Invalid));
+        assert_eq!(tokens.redeem_web(&dev, cli.reveal()).await, Err(Refused::Invalid));
         assert_eq!(tokens.session(&dev, web.reveal()), Err(Refused::Invalid));
         assert_eq!(tokens.redeem_cli(&dev, web.reveal()), Err(Refused::Invalid));
     }
 
-    #[test]
-    fn a_token_signed_by_somebody_else_or_by_nobody_is_refused() {
-        let Room { tokens, dev, .. } = room();
-        let foreign = room().tokens.issue_cli(&dev, "user/mallory");
+    #[tokio::test]
+    async fn a_token_signed_by_somebody_else_or_by_nobody_is_refused() {
+        let Room { tokens, dev, .. } = room().await;
+        let foreign = room().await.tokens.issue_cli(&dev, "user/mallory");
         assert_eq!(tokens.redeem_cli(&dev, foreign.reveal()), Err(Refused::Invalid));
         // {"alg":"none"} and the claims of a good token, without a signature.
         let good = tokens.issue_cli(&dev, "user/alice");
@@ -353,9 +429,9 @@ mod tests {
         assert_eq!(tokens.redeem_cli(&dev, ""), Err(Refused::Invalid));
     }
 
-    #[test]
-    fn the_key_is_its_owners_alone_and_no_secret_is_printed() {
-        let Room { tokens, dev, folder, .. } = room();
+    #[tokio::test]
+    async fn the_key_is_its_owners_alone_and_no_secret_is_printed() {
+        let Room { tokens, dev, folder, .. } = room().await;
         let mode = fs::metadata(folder.path().join(KEY_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let token = tokens.issue_cli(&dev, "user/alice");

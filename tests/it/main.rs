@@ -12,6 +12,7 @@ mod cli;
 mod crash;
 mod door;
 mod history;
+mod identities;
 mod journeys;
 mod mistakes;
 mod mwaa;

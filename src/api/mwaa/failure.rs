@@ -30,6 +30,8 @@ pub(super) enum Refusal {
         version: Option<String>,
     },
     NoAirflowRole,
+    /// The identity with that ARN may not run Airflow commands.
+    NoCli(String),
     /// The gateway did not say who calls.
     NobodyCalls,
     Environment(RequestError),
@@ -96,6 +98,14 @@ impl Refusal {
                 StatusCode::FORBIDDEN,
                 // AWS: Airflow's MWAA hook looks for the words "Airflow role" in it.
                 "No Airflow role granted in IAM.",
+            ),
+            Refusal::NoCli(arn) => Failure::new(
+                "AccessDeniedException",
+                StatusCode::FORBIDDEN,
+                format!(
+                    "User: {arn} is not authorized to perform: airflow:CreateCliToken because no \
+                     identity-based policy allows the airflow:CreateCliToken action"
+                ),
             ),
             Refusal::NobodyCalls => Failure::new(
                 "MissingAuthenticationToken",

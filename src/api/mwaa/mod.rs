@@ -9,6 +9,7 @@ mod request;
 mod response;
 
 use super::wire::{Caller, Request, Response, rest_json};
+use crate::config::AirflowRole;
 use crate::environment::{Environment, Environments, Pinned, Spec};
 use crate::id::{AccountId, BucketName, EnvironmentName, ObjectKey, Region};
 use crate::limits::JSON_BODY_MAX_BYTES;
@@ -158,6 +159,13 @@ impl Mwaa {
     ) -> Result<Response, Refusal> {
         let host = self.usable_host(name)?;
         let Caller(identity) = caller.ok_or(Refusal::NobodyCalls)?;
+        // Divergence(cli-roles): AWS's tokens run any command, and IAM says who gets one; there is no IAM here.
+        if matches!(
+            identity.airflow_role,
+            AirflowRole::Viewer | AirflowRole::Public | AirflowRole::None
+        ) {
+            return Err(Refusal::NoCli(identity.arn));
+        }
         let token = self.tokens.issue_cli(name, &airflow_identity(&iam_identity(&identity.arn)));
         Ok(rest_json::answer(&response::cli_token(token.reveal(), &host)))
     }

@@ -68,6 +68,9 @@ impl From<ExecError> for Refusal {
 impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
+            Refusal::Token(Refused::Unknown) | Refusal::Exec(_) | Refusal::Identity => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Refusal::NoBearer | Refusal::NoFormToken | Refusal::Token(_) => StatusCode::FORBIDDEN,
             Refusal::Body(failure) => failure.status,
             Refusal::NotText | Refusal::NotWords | Refusal::NotPermitted(_) => {
@@ -75,7 +78,6 @@ impl Refusal {
             }
             Refusal::Busy | Refusal::NotRunning(..) => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
-            Refusal::Exec(_) | Refusal::Identity => StatusCode::INTERNAL_SERVER_ERROR,
             Refusal::Upstream => StatusCode::BAD_GATEWAY,
             Refusal::NoSuchPage => StatusCode::NOT_FOUND,
             Refusal::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,

@@ -8,6 +8,7 @@ use super::failure::Refusal;
 use super::{Request, Response, WebServer, cookie, page};
 use crate::api::wire::rest_json;
 use crate::limits::LOGIN_BODY_MAX_BYTES;
+use crate::tokens::Refused;
 
 impl WebServer {
     /// Exchanges a web-login token, once, for a session of twelve hours. Samples demand status 200 and no redirect.
@@ -16,7 +17,8 @@ impl WebServer {
         let form = Request::from_parts(parts.clone(), body);
         let form = rest_json::body(form, LOGIN_BODY_MAX_BYTES).await.map_err(Refusal::Body)?;
         let token = form_token(&form)?;
-        let grant = self.tokens.redeem_web(&self.environment, &token).map_err(Refusal::Token)?;
+        let grant = self.tokens.redeem_web(&self.environment, &token).await;
+        let grant = grant.map_err(Refusal::Token)?;
         let session = self.tokens.issue_session(&self.environment, &grant);
         let mut response = super::json(StatusCode::OK, &json!({}));
         let request = Request::from_parts(parts, axum::body::Body::empty());
@@ -25,15 +27,22 @@ impl WebServer {
         }
         Ok(response)
     }
-}
 
-/// Ends the session in this browser.
-pub(super) fn logged_out(request: &Request) -> Response {
-    let mut response = page::logged_out();
-    for cookie in cookie::set(request, "") {
-        response.headers_mut().append(SET_COOKIE, cookie);
+    /// Ends the session, wherever a copy of its cookie may be.
+    pub(super) async fn log_out(&self, request: Request) -> Result<Response, Refusal> {
+        for session in cookie::sessions(&request) {
+            match self.tokens.end_session(&self.environment, &session).await {
+                // A cookie that is none of ours, or not any more, has nothing to end.
+                Ok(()) | Err(Refused::Invalid | Refused::Expired) => {}
+                Err(refused) => return Err(Refusal::Token(refused)),
+            }
+        }
+        let mut response = page::logged_out();
+        for cookie in cookie::set(&request, "") {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(response)
     }
-    response
 }
 
 fn form_token(form: &[u8]) -> Result<String, Refusal> {

@@ -86,7 +86,7 @@ impl WebServer {
             | "/pluginsv2/aws_mwaa/cli"
             | "/aws_mwaa/login"
             | "/aws_mwaa/aws-console-sso" => Err(Refusal::WrongMethod),
-            "/logout" => Ok(login::logged_out(&request)),
+            "/logout" => self.log_out(request).await,
             _ if path.starts_with("/aws_mwaa") => Err(Refusal::NoSuchPage),
             _ => self.pass_on(request).await,
         }

@@ -130,6 +130,7 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         | StartError::Database(_)
         | StartError::Objects(_)
         | StartError::Queues(_)
+        | StartError::Tokens(..)
         | StartError::Tls(_) => "check the project folder's rights and free space",
         StartError::Sweep(_) => "`windtunnel doctor` looks for what is left and in the way",
         StartError::Mirror(_) => "check that the project's files can be read, and the free space",
