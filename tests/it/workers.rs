@@ -27,7 +27,7 @@ def sleepers():
     def nap(seconds):
         import time
 
-        time.sleep(seconds)  # the whole work of this task
+        time.sleep(seconds)  # a task's whole work
 
     nap.expand(seconds=naps())
 
