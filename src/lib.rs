@@ -9,7 +9,7 @@
 //! - [`environment`], [`mirror`], [`delivery`], [`tokens`]: workflows; they join capabilities.
 //! - [`metrics`], [`objects`], [`queues`], [`runtime`], [`activity`]: capabilities, strangers to one another.
 //! - [`airflow`], [`db`]: what Airflow is; one SQLite file and its journal.
-//! - [`id`], [`clock`], [`limits`], [`config`]: names, time, numbers, settings.
+//! - [`id`], [`clock`], [`limits`], [`constraints`], [`config`]: names, time, numbers, what MWAA demands, settings.
 //!
 //! Invariants, each one something you will *not* find in the code:
 //!
@@ -27,6 +27,7 @@ pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod constraints;
 pub mod daemon;
 pub mod db;
 pub mod delivery;

@@ -75,6 +75,18 @@ pub const LOGIN_BODY_MAX_BYTES: usize = 16 * 1024;
 /// Environments in a page of ListEnvironments, and the default (MWAA API reference).
 pub const ENVIRONMENTS_PAGE_MAX: u32 = 25;
 
+/// How long `InvokeRestApi` waits for Airflow (MWAA user guide, "Using the Apache Airflow REST API").
+pub const REST_CALL_MAX_SECONDS: u64 = 10;
+
+/// The longest answer of Airflow's that `InvokeRestApi` passes on (the same page).
+pub const REST_RESPONSE_MAX_BYTES: usize = 6 * 1024 * 1024;
+
+/// The longest `NextToken` (MWAA's service model).
+pub const PAGE_TOKEN_MAX_CHARACTERS: usize = 2048;
+
+/// What a launch says about itself before its end: a snapshot begun, a snapshot done.
+pub const LAUNCH_FACTS_KEPT: usize = 8;
+
 /// The longest `LastUpdate.Error.ErrorMessage` (MWAA API reference, `UpdateError`).
 pub const ERROR_MESSAGE_MAX_CHARACTERS: usize = 1_024;
 

@@ -10,6 +10,8 @@ use serde::de::Error as _;
 
 use super::error::ConfigError;
 use super::{AirflowRole, Auth, Durability, ObjectOwnership, RuntimeKind};
+use crate::constraints::WINDOW;
+use crate::constraints::environment::{ACCESS_MODES, CLASSES};
 use crate::id::{AccountId, EnvironmentName, Region};
 
 /// A whole file. Every key is optional.
@@ -31,11 +33,11 @@ pub(super) struct EnvironmentTable {
     pub(super) name: Option<EnvironmentName>,
     pub(super) airflow_version: Option<String>,
     pub(super) environment_class: Option<EnvironmentClass>,
-    pub(super) min_workers: Option<u32>,
-    pub(super) max_workers: Option<u32>,
-    pub(super) schedulers: Option<u32>,
-    pub(super) min_webservers: Option<u32>,
-    pub(super) max_webservers: Option<u32>,
+    pub(super) min_workers: Option<i64>,
+    pub(super) max_workers: Option<i64>,
+    pub(super) schedulers: Option<i64>,
+    pub(super) min_webservers: Option<i64>,
+    pub(super) max_webservers: Option<i64>,
     pub(super) airflow_configuration_options: Option<BTreeMap<String, String>>,
     #[serde(rename = "DagS3Path")]
     pub(super) dag_s3_path: Option<String>,
@@ -109,8 +111,6 @@ checked!(
     /// One of MWAA's classes (API reference, `CreateEnvironment`).
     EnvironmentClass(String),
     |given| {
-        const CLASSES: [&str; 6] =
-            ["mw1.micro", "mw1.small", "mw1.medium", "mw1.large", "mw1.xlarge", "mw1.2xlarge"];
         if CLASSES.contains(&given) {
             return Ok(given.to_owned());
         }
@@ -133,9 +133,11 @@ checked!(
 checked!(
     /// `PUBLIC_ONLY`, `PRIVATE_ONLY` or `PUBLIC_AND_PRIVATE` (API reference, `CreateEnvironment`).
     AccessMode(String),
-    |given| match given {
-        "PUBLIC_ONLY" | "PRIVATE_ONLY" | "PUBLIC_AND_PRIVATE" => Ok(given.to_owned()),
-        _ => Err(format!("`{given}` is neither PUBLIC_ONLY, PRIVATE_ONLY nor PUBLIC_AND_PRIVATE")),
+    |given| {
+        if ACCESS_MODES.contains(&given) {
+            return Ok(given.to_owned());
+        }
+        Err(format!("`{given}` is neither PUBLIC_ONLY, PRIVATE_ONLY nor PUBLIC_AND_PRIVATE"))
     }
 );
 
@@ -143,15 +145,7 @@ checked!(
     /// `DAY:HH:MM` at a full or half hour (API reference, `CreateEnvironment`).
     MaintenanceWindow(String),
     |given| {
-        let fits = given.split_once(':').is_some_and(|(day, time)| {
-            matches!(day, "MON" | "TUE" | "WED" | "THU" | "FRI" | "SAT" | "SUN")
-                && time.split_once(':').is_some_and(|(hour, minute)| {
-                    hour.len() == 2
-                        && hour.parse::<u8>().is_ok_and(|hour| hour < 24)
-                        && matches!(minute, "00" | "30")
-                })
-        });
-        if fits {
+        if WINDOW.accepts(given) {
             return Ok(given.to_owned());
         }
         Err(format!("`{given}` is not a maintenance window: DAY:HH:MM, such as SUN:03:30"))
@@ -203,6 +197,21 @@ pub(super) fn read(path: &Path, shown: &Path) -> Result<File, ConfigError> {
 /// Reads the text of a file that errors call `shown`.
 pub(super) fn parse(text: &str, shown: &Path) -> Result<File, ConfigError> {
     toml::from_str(text).map_err(|error| explain(text, shown, &error))
+}
+
+/// The line of a member of `[environment]`, or of what is called `inner` in its value; counted from 1. `None` where
+/// the file does not have the member.
+pub(super) fn line_of(text: &str, member: &str, inner: &str) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Places {
+        environment: BTreeMap<String, toml::Spanned<toml::Value>>,
+    }
+    let places: Places = toml::from_str(text).ok()?;
+    // The place of a table of its own is that of its head, so what is in it comes somewhere behind.
+    let start = places.environment.get(member)?.span().start;
+    let inside = text.get(start..)?.find(inner).unwrap_or(0);
+    let before = text.get(..start + inside)?;
+    Some(before.matches('\n').count() + 1)
 }
 
 /// Turns the parser's error into ours: the line, the key, and a key that was probably meant.

@@ -93,7 +93,8 @@ pub struct EnvironmentSettings {
     pub weekly_maintenance_window_start: String,
     pub webserver_access_mode: String,
     pub execution_role_arn: String,
-    pub tags: BTreeMap<String, String>,
+    /// `None`: the file says nothing about tags, and those that the API has set stay.
+    pub tags: Option<BTreeMap<String, String>>,
     /// Of the project's `.env`; nothing AWS knows of.
     pub variables: BTreeMap<String, String>,
 }

@@ -10,6 +10,8 @@ use super::machine::Machine;
 use super::{
     Addresses, Auth, Config, EnvironmentSettings, Layout, dotenv, identity, layer, layout,
 };
+use crate::constraints::environment::{self, Numbers};
+use crate::constraints::{self, Fault, Faults};
 use crate::id::{AccountId, BucketName, EnvironmentName};
 
 /// What the embedded defaults promise.
@@ -71,6 +73,8 @@ pub fn resolve(project: &Path, flags: &Flags, machine: &Machine) -> Result<Confi
     let environment = if flags.no_airflow {
         None
     } else {
+        let file = (path.as_path(), machine.shown(&path));
+        check(&environment, &file)?;
         Some(settings(environment, project, &account, &layout, machine)?)
     };
     Ok(Config {
@@ -105,6 +109,58 @@ fn auth(asked: Auth, addresses: Addresses) -> Auth {
     }
 }
 
+/// Measures the environment with the service's own yardstick, and names the first thing that is wrong.
+fn check(table: &EnvironmentTable, (path, shown): &(&Path, PathBuf)) -> Result<(), ConfigError> {
+    let mut faults = Faults::default();
+    let class = &table.environment_class.as_ref().expect(SET).0;
+    numbers(table).or_defaults(class).check(&mut faults, class);
+    let version = table.airflow_version.as_deref().expect(SET);
+    faults.text("airflowVersion", version, constraints::VERSION);
+    let mode = &table.webserver_access_mode.as_ref().expect(SET).0;
+    environment::check_access(&mut faults, mode, version);
+    if let Some(role) = &table.execution_role_arn {
+        faults.text("executionRoleArn", role, constraints::ROLE_ARN);
+    }
+    if let Some(options) = &table.airflow_configuration_options {
+        environment::check_options(&mut faults, options);
+    }
+    if let Some(tags) = table.tags.as_ref().filter(|tags| !tags.is_empty()) {
+        environment::check_tags(&mut faults, tags);
+    }
+    let folder = table.dag_s3_path.as_deref().expect(SET);
+    faults.text("dagS3Path", folder, constraints::ANY_PATH);
+    if folder.trim_matches('/').is_empty() {
+        faults.broken("dagS3Path", folder, "Member must name a folder of the bucket, such as dags");
+    }
+    match faults.0.into_iter().next() {
+        None => Ok(()),
+        Some(fault) => Err(bad_value(&fault, path, shown)),
+    }
+}
+
+/// A broken rule of the service's, at its line of the file.
+fn bad_value(fault: &Fault, path: &Path, shown: &Path) -> ConfigError {
+    let Fault { member, value, rule } = fault;
+    let (member, inner) = member.split_once('.').unwrap_or((member, value));
+    let member = format!("{}{}", member[..1].to_ascii_uppercase(), &member[1..]);
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let line = file::line_of(&text, &member, inner).unwrap_or(1);
+    let rule = rule.strip_prefix("Member ").unwrap_or(rule);
+    let what = if inner == value { member } else { format!("{inner} in {member}") };
+    let why = format!("{what} is `{value}`: it {rule}");
+    ConfigError::BadValue { file: shown.to_owned(), line, why }
+}
+
+fn numbers(table: &EnvironmentTable) -> Numbers<Option<i64>> {
+    Numbers {
+        min_workers: table.min_workers,
+        max_workers: table.max_workers,
+        schedulers: table.schedulers,
+        min_webservers: table.min_webservers,
+        max_webservers: table.max_webservers,
+    }
+}
+
 #[expect(clippy::too_many_arguments, reason = "the parts of a Config, before there is one")]
 fn settings(
     table: EnvironmentTable,
@@ -113,6 +169,9 @@ fn settings(
     layout: &Layout,
     machine: &Machine,
 ) -> Result<EnvironmentSettings, ConfigError> {
+    let class = table.environment_class.clone().expect(SET).0;
+    // They were checked with everything else.
+    let numbers = numbers(&table).or_defaults(&class).check(&mut Faults::default(), &class);
     let name = table.name.unwrap_or_else(|| environment_name(project));
     let bucket = match table.source_bucket_arn {
         Some(arn) => arn.0,
@@ -127,17 +186,17 @@ fn settings(
     };
     Ok(EnvironmentSettings {
         airflow_version: table.airflow_version.expect(SET),
-        environment_class: table.environment_class.expect(SET).0,
-        min_workers: table.min_workers.expect(SET),
-        max_workers: table.max_workers.expect(SET),
-        schedulers: table.schedulers.expect(SET),
-        min_webservers: table.min_webservers.expect(SET),
-        max_webservers: table.max_webservers.expect(SET),
+        environment_class: class,
+        min_workers: numbers.min_workers,
+        max_workers: numbers.max_workers,
+        schedulers: numbers.schedulers,
+        min_webservers: numbers.min_webservers,
+        max_webservers: numbers.max_webservers,
         airflow_configuration_options: table.airflow_configuration_options.unwrap_or_default(),
         dag_s3_path: table.dag_s3_path.expect(SET).trim_matches('/').to_owned(),
         weekly_maintenance_window_start: table.weekly_maintenance_window_start.expect(SET).0,
         webserver_access_mode: table.webserver_access_mode.expect(SET).0,
-        tags: table.tags.unwrap_or_default(),
+        tags: table.tags,
         variables,
         execution_role_arn,
         bucket,
@@ -196,6 +255,48 @@ mod tests {
         );
         assert_eq!((environment.airflow_version.as_str(), environment.max_workers), ("2.10.3", 10));
         assert_eq!(config.identities.len(), 1);
+    }
+
+    fn refused(toml: &str) -> String {
+        let folder = project(toml);
+        let machine = Machine { folder: folder.path().to_owned(), ..Machine::look() };
+        let error = resolve(folder.path(), &Flags::default(), &machine).unwrap_err();
+        format!("{error}: {}", error.why())
+    }
+
+    #[test]
+    fn what_the_service_refuses_of_an_environment_is_refused_at_its_line() {
+        let wrong = [
+            "MinWorkers = 4\nMaxWorkers = 3\n",
+            "Schedulers = 1\n",
+            "EnvironmentClass = \"mw1.micro\"\nMaxWorkers = 2\n",
+            "AirflowConfigurationOptions = { \"core.x\" = \"ü\" }\n",
+            "ExecutionRoleArn = \"arn:aws:iam::1:role/x\"\n",
+            "AirflowVersion = \"2.10.3\"\nWebserverAccessMode = \"PUBLIC_AND_PRIVATE\"\n",
+            "DagS3Path = \"/\"\n",
+            "[environment.AirflowConfigurationOptions]\n\"core.x\" = \"1\"\n\"Core.y\" = \"2\"\n",
+            "[environment.Tags]\nowner = \"me\"\nteam = \"\"\n",
+        ];
+        let said = wrong.map(|toml| refused(&format!("[environment]\n{toml}")));
+        insta::assert_snapshot!(said.join("\n"), @r"
+        windtunnel.toml:2 has a value that cannot be used: MinWorkers is `4`: it must have value less than or equal to 3
+        windtunnel.toml:2 has a value that cannot be used: Schedulers is `1`: it must have value greater than or equal to 2
+        windtunnel.toml:3 has a value that cannot be used: MaxWorkers is `2`: it must have value less than or equal to 1
+        windtunnel.toml:2 has a value that cannot be used: core.x in AirflowConfigurationOptions is `(hidden)`: it must satisfy regular expression pattern: ^[ -~]+$
+        windtunnel.toml:2 has a value that cannot be used: ExecutionRoleArn is `arn:aws:iam::1:role/x`: it must satisfy regular expression pattern: ^arn:aws(-[a-z]+)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$
+        windtunnel.toml:3 has a value that cannot be used: WebserverAccessMode is `PUBLIC_AND_PRIVATE`: it must be PUBLIC_ONLY or PRIVATE_ONLY before Apache Airflow 3.2.1
+        windtunnel.toml:2 has a value that cannot be used: DagS3Path is `/`: it must name a folder of the bucket, such as dags
+        windtunnel.toml:4 has a value that cannot be used: AirflowConfigurationOptions is `Core.y`: it must satisfy regular expression pattern: ^[a-z]+([a-z0-9._]*[a-z0-9_]+)?$
+        windtunnel.toml:4 has a value that cannot be used: team in Tags is ``: it must have length greater than or equal to 1
+        ");
+    }
+
+    #[test]
+    fn a_micro_environment_has_one_of_each_where_the_file_does_not_say() {
+        let config =
+            resolved("[environment]\nEnvironmentClass = \"mw1.micro\"\n", &Flags::default());
+        let environment = config.environment.unwrap();
+        assert_eq!((environment.max_workers, environment.schedulers), (1, 1));
     }
 
     #[test]

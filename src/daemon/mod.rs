@@ -20,7 +20,7 @@ use tracing::{error, info};
 
 use crate::activity::Activity;
 use crate::api::console::{self, Console};
-use crate::api::mwaa::Mwaa;
+use crate::api::mwaa::{self, Mwaa};
 use crate::api::s3::S3;
 use crate::api::sqs::Sqs;
 use crate::clock::Clock;
@@ -193,13 +193,14 @@ impl House {
             )
             .with_object_ownership(*object_ownership),
             sqs: Sqs::new(queues, account.clone(), region.clone()),
-            mwaa: Mwaa::new(
-                self.environments.clone(),
+            mwaa: Mwaa::new(mwaa::Surroundings {
+                environments: self.environments.clone(),
                 tokens,
                 objects,
-                region.clone(),
-                account.clone(),
-            ),
+                airflow: web::airflow(&self.environments, &self.rooms),
+                region: region.clone(),
+                account: account.clone(),
+            }),
             identities: identities.into(),
             auth: *auth,
             recorder: Recorder { activity: Activity::default(), clock: self.clock.clone() },

@@ -36,12 +36,17 @@ pub(super) async fn start(
         rooms.db.clone(),
     );
     let artefacts = mirror.scan().await?;
-    let spec = spec(settings, artefacts);
+    let mut spec = spec(settings, artefacts);
     deleted(&settings.name, environments).await;
     match environments.get(&settings.name) {
         None => environments.create(spec).await?,
-        // What the files say now counts, also over an update that was cut short.
-        Some(_) => environments.resume(&settings.name, Some(spec)).await?,
+        // What the files say now counts, also over an update that was cut short; of tags they may say nothing.
+        Some(has) => {
+            if settings.tags.is_none() {
+                spec.tags = has.spec.tags;
+            }
+            environments.resume(&settings.name, Some(spec)).await?;
+        }
     }
     Ok(mirror)
 }
@@ -102,6 +107,6 @@ fn spec(settings: &EnvironmentSettings, artefacts: Artefacts) -> Spec {
         maintenance_window: settings.weekly_maintenance_window_start.clone(),
         access_mode: settings.webserver_access_mode.clone(),
         endpoint_management: "SERVICE".to_owned(),
-        tags: settings.tags.clone(),
+        tags: settings.tags.clone().unwrap_or_default(),
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -16,11 +17,14 @@ use tokio_util::task::TaskTracker;
 
 use super::Rooms;
 use super::project::Note;
+use crate::api::mwaa::rest::{Airflow, Ask};
 use crate::api::webserver::WebServer;
+use crate::api::wire::{Request, Response};
 use crate::delivery::Delivery;
 use crate::environment::{Environments, Serve, Wish};
 use crate::gateway::{self, Front, door::Door};
 use crate::id::{BucketName, EnvironmentName};
+use crate::tokens::Grant;
 
 /// Ports that are tried above the configured one before giving up.
 const PORTS_TRIED: u16 = 100;
@@ -91,6 +95,31 @@ pub(super) async fn run(mut host: Host, mut wishes: mpsc::Receiver<Wish>) {
         }
     }
     while tasks.join_next().await.is_some() {}
+}
+
+/// How the MWAA service asks an environment's Airflow: past the listener, with the identity it says.
+pub(super) fn airflow(environments: &Environments, rooms: &Rooms) -> Airflow {
+    let Rooms { tokens, runtime, .. } = rooms.clone();
+    let environments = environments.clone();
+    let server = move |name| {
+        WebServer::new(name, environments.clone(), tokens.clone(), Arc::clone(&runtime))
+    };
+    Airflow(Arc::new(Inner(server)))
+}
+
+/// Makes a web server for an environment.
+struct Inner<F>(F);
+
+impl<F: Fn(EnvironmentName) -> WebServer + Send + Sync> Ask for Inner<F> {
+    fn ask(
+        &self,
+        environment: EnvironmentName,
+        grant: Grant,
+        request: Request,
+    ) -> BoxFuture<'static, Response> {
+        let server = (self.0)(environment);
+        Box::pin(async move { server.call_as(grant, request).await })
+    }
 }
 
 impl Part {

@@ -11,13 +11,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::launch::{self, Launch, causes};
-use super::phase::{Effect, Fact, Fault, Life, Phase, Step};
+use super::phase::{Effect, Fact, Fault, Life, Phase, Refused, Step};
 use super::store::{self, Record};
 use super::{Ask, Environment, Register, RequestError, Serve, Spec, Surroundings, Wish};
 use crate::db::Event;
 use crate::id::{self, EnvironmentName, LaunchId};
-use crate::limits::{PERSIST_RETRY_SECONDS, STOP_GRACE_SECONDS};
-use crate::runtime::{self, Report, Secrets};
+use crate::limits::{LAUNCH_FACTS_KEPT, PERSIST_RETRY_SECONDS, STOP_GRACE_SECONDS};
+use crate::runtime::{self, Replacement, Report, Secrets};
 
 /// What a driver shares with the room.
 #[derive(Debug)]
@@ -40,14 +40,25 @@ pub(super) enum Start {
 #[derive(Debug)]
 enum End {
     /// The web server's listener and the DAGs are there, and the launch that waited for them can go on.
-    Served(LaunchId, Box<Spec>, SocketAddr),
+    Served(Due, SocketAddr),
     Fact(Fact),
+}
+
+/// A launch that waits for its web server's listener.
+#[derive(Debug)]
+struct Due {
+    launch: LaunchId,
+    spec: Box<Spec>,
+    replacement: Replacement,
 }
 
 /// What the loop owns.
 struct State {
     record: Record,
     underway: JoinSet<End>,
+    /// What a launch has to say on its way.
+    tell: mpsc::Sender<Fact>,
+    told: mpsc::Receiver<Fact>,
 }
 
 impl Driver {
@@ -76,6 +87,7 @@ impl Driver {
                 Some(end) = state.underway.join_next() => {
                     self.conclude(&mut state, end.expect("work reports failure, it does not panic")).await;
                 }
+                Some(fact) = state.told.recv() => self.observe(&mut state, fact).await,
                 changed = life.changed() => if changed.is_err() {
                     break;
                 },
@@ -108,18 +120,21 @@ impl Driver {
                 (Record { life, ..*record }, effect)
             }
         };
-        (State { record, underway: JoinSet::new() }, effect)
+        let (tell, told) = mpsc::channel(LAUNCH_FACTS_KEPT);
+        (State { record, underway: JoinSet::new(), tell, told }, effect)
     }
 
     async fn answer(&self, state: &mut State, ask: Ask) {
         let Ask { request, answer } = ask;
         let outcome = match state.record.life.request(request, self.around.clock.now()) {
             Ok(step) => self.settle(state, step).await.map_err(RequestError::from),
-            Err(refused) => Err(RequestError::Refused {
-                name: state.record.life.spec.name.clone(),
-                verb: refused.verb,
-                status: refused.status,
-            }),
+            Err(Refused::Now { verb, status }) => {
+                let name = state.record.life.spec.name.clone();
+                Err(RequestError::Refused { name, verb, status })
+            }
+            Err(Refused::NeverForced) => {
+                Err(RequestError::NeverForced(state.record.life.spec.name.clone()))
+            }
         };
         // Who asked may be gone; the step is taken all the same.
         drop(answer.send(outcome));
@@ -127,13 +142,13 @@ impl Driver {
 
     async fn conclude(&self, state: &mut State, end: End) {
         match end {
-            End::Served(launch, spec, web) => {
+            End::Served(due, web) => {
                 if state.record.web != Some(web) {
                     state.record.web = Some(web);
                     self.persist_patiently(&state.record).await;
                 }
                 self.publish(&state.record);
-                let work = self.launch(&state.record, web, (launch, *spec));
+                let work = self.launch(state, web, due);
                 state.underway.spawn(async move { End::Fact(work.run().await) });
             }
             End::Fact(fact) => {
@@ -172,9 +187,22 @@ impl Driver {
     fn perform(&self, state: &mut State, effect: Option<Effect>) {
         match effect {
             None => {}
-            Some(Effect::Launch { launch, spec }) => {
+            Some(Effect::Launch { launch, spec, replacement }) => {
                 let around = Arc::clone(&self.around);
-                state.underway.spawn(serve(around, state.record.web, launch, spec));
+                let due = Due { launch, spec, replacement };
+                state.underway.spawn(prepare(around, state.record.web, due));
+            }
+            Some(Effect::Adjust { live, spec: _ }) => {
+                // The numbers are those of the autoscaler, which looks them up.
+                state.underway.spawn(async move { End::Fact(Fact::Adjusted(live)) });
+            }
+            Some(Effect::Return { live, spec }) => {
+                let around = Arc::clone(&self.around);
+                let web = state.record.web;
+                state.underway.spawn(async move {
+                    let fault = serve(&around, web, &spec).await.err();
+                    End::Fact(Fact::Returned(live, fault))
+                });
             }
             Some(Effect::Remove) => {
                 let around = Arc::clone(&self.around);
@@ -187,14 +215,17 @@ impl Driver {
         }
     }
 
-    fn launch(&self, record: &Record, web: SocketAddr, (id, spec): (LaunchId, Spec)) -> Launch {
+    fn launch(&self, state: &State, web: SocketAddr, due: Due) -> Launch {
+        let Due { launch, spec, replacement } = due;
         Launch {
             around: Arc::clone(&self.around),
             reports: self.reports.clone(),
-            id,
-            spec,
-            queue: record.queue.clone(),
-            secrets: record.secrets.clone(),
+            tell: state.tell.clone(),
+            id: launch,
+            spec: *spec,
+            replacement,
+            queue: state.record.queue.clone(),
+            secrets: state.record.secrets.clone(),
             web,
         }
     }
@@ -254,13 +285,23 @@ fn lost(life: &runtime::Life) -> Option<Fact> {
     }
 }
 
-/// Has the web server's listener bound and the DAGs put in place, and says where the listener is.
+/// Has everything of a launch put in place that the runtime does not do itself.
+async fn prepare(around: Arc<Surroundings>, preferred: Option<SocketAddr>, due: Due) -> End {
+    match serve(&around, preferred, &due.spec).await {
+        Ok(web) => End::Served(due, web),
+        Err(fault) => {
+            let still = launch::running(&*around.runtime, &due.spec.name);
+            End::Fact(Fact::LaunchFailed { launch: due.launch, fault, still })
+        }
+    }
+}
+
+/// Has the web server's listener bound and the DAGs of `spec` put in place, and says where the listener is.
 async fn serve(
-    around: Arc<Surroundings>,
+    around: &Surroundings,
     preferred: Option<SocketAddr>,
-    launch: LaunchId,
-    spec: Box<Spec>,
-) -> End {
+    spec: &Spec,
+) -> Result<SocketAddr, Fault> {
     let (answer, answered) = oneshot::channel();
     let wish = Wish::Serve(Serve {
         environment: spec.name.clone(),
@@ -275,14 +316,10 @@ async fn serve(
         }
         Err(_) => Err(std::io::Error::other("windtunnel is stopping")),
     };
-    match served {
-        Ok(web) => End::Served(launch, spec, web),
-        Err(error) => {
-            let message = format!("cannot make the web server ready: {}", causes(&error));
-            let fault = Fault { code: "WEB_SERVER_NOT_READY", message };
-            End::Fact(Fact::LaunchFailed { launch, fault, still: None })
-        }
-    }
+    served.map_err(|error| {
+        let message = format!("cannot make the web server ready: {}", causes(&error));
+        Fault { code: "WEB_SERVER_NOT_READY", message }
+    })
 }
 
 /// Secrets are made once per environment: a new one would break its connections, sessions or tasks.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::fs;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::phase::{Fact, Fault};
 use super::{Pinned, Spec, Surroundings, Wish};
@@ -18,7 +18,8 @@ use crate::id::{EnvironmentName, LaunchId, ObjectKey, QueueName};
 use crate::limits::{CELERY_VISIBILITY_SECONDS, STOP_GRACE_SECONDS};
 use crate::metrics;
 use crate::runtime::{
-    Artefact, Broker, LaunchError, LaunchPlan, Life, Progress, Report, Runtime, Secrets, Statsd,
+    Artefact, Broker, LaunchError, LaunchPlan, Life, Progress, Replacement, Report, Runtime,
+    Secrets, Stage, Statsd,
 };
 
 /// One launch, with everything it needs.
@@ -26,8 +27,11 @@ use crate::runtime::{
 pub(super) struct Launch {
     pub(super) around: Arc<Surroundings>,
     pub(super) reports: broadcast::Sender<(EnvironmentName, Report)>,
+    /// What the driver hears before the end.
+    pub(super) tell: mpsc::Sender<Fact>,
     pub(super) id: LaunchId,
     pub(super) spec: Spec,
+    pub(super) replacement: Replacement,
     pub(super) queue: String,
     pub(super) secrets: Secrets,
     pub(super) web: SocketAddr,
@@ -55,9 +59,15 @@ impl Launch {
         })?;
         self.prepare_queue().await?;
         let plan = self.plan(recipe).await?;
-        let (reports, name) = (self.reports, self.spec.name);
-        // Nobody may be listening, which is as well.
-        let progress = Progress::new(move |report| drop(reports.send((name.clone(), report))));
+        let Launch { reports, tell, id, spec: Spec { name, .. }, .. } = self;
+        let progress = Progress::new(move |report| {
+            if let Some(fact) = fact_of(id, &report) {
+                // A fact that finds no room is a status that nobody sees.
+                drop(tell.try_send(fact));
+            }
+            // Nobody may be listening, which is as well.
+            drop(reports.send((name.clone(), report)));
+        });
         runtime.launch(plan, progress).await.map_err(launch_fault)
     }
 
@@ -103,6 +113,7 @@ impl Launch {
             },
             base_url: format!("https://localhost:{}", self.web.port()),
             secrets: self.secrets.clone(),
+            replacement: self.replacement,
         })
     }
 
@@ -152,7 +163,16 @@ pub(super) async fn remove(around: &Surroundings, name: &EnvironmentName, queue:
     }
 }
 
-fn running(runtime: &dyn Runtime, name: &EnvironmentName) -> Option<LaunchId> {
+/// What a report says about the environment's status.
+fn fact_of(launch: LaunchId, report: &Report) -> Option<Fact> {
+    match report {
+        Report::Began(Stage::Snapshot) => Some(Fact::Snapshotting(launch)),
+        Report::Done { stage: Stage::Snapshot, .. } => Some(Fact::Snapshotted(launch)),
+        Report::Began(_) | Report::Said(..) | Report::Done { .. } => None,
+    }
+}
+
+pub(super) fn running(runtime: &dyn Runtime, name: &EnvironmentName) -> Option<LaunchId> {
     match &*runtime.life(name).borrow() {
         Life::Running(launch) => Some(*launch),
         Life::Stopped | Life::Lost { .. } => None,

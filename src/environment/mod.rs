@@ -9,6 +9,7 @@
 //! `UPDATING` while it is launched again, and `AVAILABLE` after; one that was being created is `CREATING` throughout;
 //! a deletion goes on by itself. (On MWAA environments outlive everybody's laptop, so AWS has no word for this.)
 
+mod change;
 mod driver;
 mod launch;
 mod phase;
@@ -33,7 +34,8 @@ use crate::id::{BucketName, EnvironmentName, VersionId};
 use crate::limits::{ENVIRONMENT_ASKS_MAX, LAUNCH_REPORTS_KEPT};
 use crate::objects::Objects;
 use crate::queues::Queues;
-use crate::runtime::{AwsAccess, Report, Runtime};
+use crate::runtime::{AwsAccess, Replacement, Report, Runtime};
+pub use change::Change;
 use driver::{Driver, Start};
 use phase::Request;
 use scaling::Autoscaler;
@@ -98,6 +100,8 @@ pub enum Status {
     CreateFailed,
     Available,
     Updating,
+    /// The database is being copied aside, before a version change.
+    CreatingSnapshot,
     UpdateFailed,
     RollingBack,
     Unavailable,
@@ -124,6 +128,7 @@ pub struct LastUpdate {
     pub at: Timestamp,
     /// Code and message.
     pub error: Option<(String, String)>,
+    pub replacement: Replacement,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +185,11 @@ pub enum RequestError {
     Exists(EnvironmentName),
     #[error("environment `{name}` cannot be {verb} while it is {status}")]
     Refused { name: EnvironmentName, verb: &'static str, status: Status },
+    #[error(
+        "environment `{0}` has never been updated by force, and busy workers are only waited for after that; \
+         update it with the replacement strategy FORCED first"
+    )]
+    NeverForced(EnvironmentName),
     /// The version is not supported, …
     #[error("{0}")]
     Invalid(String),
@@ -271,6 +281,17 @@ impl Environments {
             supported(spec)?;
         }
         self.ask(name, Request::Resume(spec.map(Box::new))).await
+    }
+
+    /// Accepts the change of an environment that runs, and starts it; returns before it is done. What ran before goes on
+    /// where the change fails.
+    pub async fn update(
+        &self,
+        name: &EnvironmentName,
+        change: Change,
+        replacement: Replacement,
+    ) -> Result<(), RequestError> {
+        self.ask(name, Request::Update(Box::new(change), replacement)).await
     }
 
     /// Accepts the deletion and starts it; returns before it is done. Deleting twice is deleting once.
@@ -420,6 +441,7 @@ impl Status {
             Status::CreateFailed => "CREATE_FAILED",
             Status::Available => "AVAILABLE",
             Status::Updating => "UPDATING",
+            Status::CreatingSnapshot => "CREATING_SNAPSHOT",
             Status::UpdateFailed => "UPDATE_FAILED",
             Status::RollingBack => "ROLLING_BACK",
             Status::Unavailable => "UNAVAILABLE",

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use super::change::{self, Change};
 use super::{LastUpdate, Spec, Status, UpdateStatus};
 use crate::clock::Timestamp;
 use crate::id::LaunchId;
+use crate::runtime::Replacement;
 
 /// Where an environment is in its life, with exactly what exists there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +27,19 @@ pub(super) enum Phase {
     Updating {
         next: Option<Box<Spec>>,
     },
-    /// An update failed; the description before it is being launched.
-    RollingBack,
+    /// An update to `next`, another Airflow version, while the database is copied aside.
+    Snapshotting {
+        next: Box<Spec>,
+    },
+    /// What runs, the launch `live`, goes on under another description: more or fewer workers.
+    Adjusting {
+        live: LaunchId,
+        next: Box<Spec>,
+    },
+    /// An update failed. The description before it is being launched, or what runs under it (`live`) gets its DAGs back.
+    RollingBack {
+        live: Option<LaunchId>,
+    },
     /// The description before a failed update runs: the launch `live`.
     UpdateFailed {
         live: LaunchId,
@@ -49,6 +62,8 @@ pub(super) struct Life {
     pub(super) launch: LaunchId,
     pub(super) created: Timestamp,
     pub(super) last_update: LastUpdate,
+    /// Whether an update has replaced all workers by force: a graceful one is refused before that.
+    pub(super) forced_once: bool,
 }
 
 /// What somebody wants.
@@ -56,6 +71,8 @@ pub(super) struct Life {
 pub(super) enum Request {
     /// Be running, with this description where one is given.
     Resume(Option<Box<Spec>>),
+    /// Be changed, and replace busy workers so.
+    Update(Box<Change>, Replacement),
     Delete,
     /// Have these tags and no others.
     Retag(BTreeMap<String, String>),
@@ -71,6 +88,13 @@ pub(super) enum Fact {
         fault: Fault,
         still: Option<LaunchId>,
     },
+    /// A launch has begun to copy the database aside, or has done it.
+    Snapshotting(LaunchId),
+    Snapshotted(LaunchId),
+    /// What runs has what the new description asks for.
+    Adjusted(LaunchId),
+    /// What runs has its own DAGs again after an update that failed; or not, for a reason.
+    Returned(LaunchId, Option<Fault>),
     /// The components ran and cannot be brought back.
     Lost(LaunchId, String),
     /// Nothing of the environment is left.
@@ -88,15 +112,31 @@ pub(super) struct Fault {
 /// Work to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    Launch { launch: LaunchId, spec: Box<Spec> },
+    Launch {
+        launch: LaunchId,
+        spec: Box<Spec>,
+        replacement: Replacement,
+    },
+    /// Give the launch that runs what `spec` asks for in numbers.
+    Adjust {
+        live: LaunchId,
+        spec: Box<Spec>,
+    },
+    /// Give the launch that goes on running the DAGs of `spec`.
+    Return {
+        live: LaunchId,
+        spec: Box<Spec>,
+    },
     Remove,
 }
 
-/// A request that makes no sense in this phase.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) verb: &'static str,
-    pub(super) status: Status,
+pub(super) enum Refused {
+    /// It makes no sense in this phase.
+    Now { verb: &'static str, status: Status },
+    /// AWS: a graceful replacement needs an earlier forced one (user guide, worker replacement).
+    NeverForced,
 }
 
 pub(super) type Step = (Life, Option<Effect>);
@@ -109,8 +149,9 @@ impl Phase {
             Phase::Creating | Phase::CreationInterrupted => Status::Creating,
             Phase::CreateFailed => Status::CreateFailed,
             Phase::Available { .. } => Status::Available,
-            Phase::Updating { .. } => Status::Updating,
-            Phase::RollingBack => Status::RollingBack,
+            Phase::Updating { .. } | Phase::Adjusting { .. } => Status::Updating,
+            Phase::Snapshotting { .. } => Status::CreatingSnapshot,
+            Phase::RollingBack { .. } => Status::RollingBack,
             Phase::UpdateFailed { .. } => Status::UpdateFailed,
             Phase::Unavailable { .. } => Status::Unavailable,
             Phase::Deleting => Status::Deleting,
@@ -127,7 +168,8 @@ impl Life {
             phase: Phase::Creating,
             launch: LaunchId(0),
             created: now,
-            last_update: pending(now),
+            last_update: pending(now, Replacement::Forced),
+            forced_once: false,
         };
         unborn.launching(Phase::Creating, now)
     }
@@ -137,10 +179,13 @@ impl Life {
     pub(super) fn reopened(mut self) -> Step {
         self.phase = match self.phase {
             Phase::Creating | Phase::CreationInterrupted => Phase::CreationInterrupted,
-            Phase::Available { .. } | Phase::UpdateFailed { .. } | Phase::RollingBack => {
+            Phase::Available { .. } | Phase::UpdateFailed { .. } | Phase::RollingBack { .. } => {
                 Phase::Unavailable { next: None }
             }
             Phase::Updating { next } | Phase::Unavailable { next } => Phase::Unavailable { next },
+            Phase::Snapshotting { next } | Phase::Adjusting { next, .. } => {
+                Phase::Unavailable { next: Some(next) }
+            }
             Phase::CreateFailed => Phase::CreateFailed,
             Phase::Deleting => {
                 return (Life { phase: Phase::Deleting, ..self }, Some(Effect::Remove));
@@ -154,6 +199,7 @@ impl Life {
     pub(super) fn request(&self, request: Request, now: Timestamp) -> Result<Step, Refused> {
         match request {
             Request::Resume(spec) => self.resume(spec, now),
+            Request::Update(change, replacement) => self.update(&change, replacement, now),
             Request::Delete => self.delete(now),
             Request::Retag(tags) => self.retag(tags),
         }
@@ -176,10 +222,31 @@ impl Life {
             },
             Phase::Creating
             | Phase::Updating { .. }
-            | Phase::RollingBack
+            | Phase::Snapshotting { .. }
+            | Phase::Adjusting { .. }
+            | Phase::RollingBack { .. }
             | Phase::Deleting
             | Phase::Deleted => Err(self.refused("started")),
         }
+    }
+
+    fn update(&self, change: &Change, with: Replacement, now: Timestamp) -> Result<Step, Refused> {
+        let (Phase::Available { live } | Phase::UpdateFailed { live }) = self.phase else {
+            return Err(self.refused("updated"));
+        };
+        if with == Replacement::Graceful && !self.forced_once {
+            return Err(Refused::NeverForced);
+        }
+        let next = Box::new(change.applied(&self.spec));
+        if change::keeps_what_runs(&self.spec, &next) {
+            let effect = Effect::Adjust { live, spec: next.clone() };
+            let phase = Phase::Adjusting { live, next };
+            let last_update = pending(now, with);
+            return Ok((Life { phase, last_update, ..self.clone() }, Some(effect)));
+        }
+        let forced_once = self.forced_once || with == Replacement::Forced;
+        let life = Life { forced_once, ..self.clone() };
+        Ok(life.replacing(Phase::Updating { next: Some(next) }, with, now))
     }
 
     fn delete(&self, now: Timestamp) -> Result<Step, Refused> {
@@ -189,19 +256,22 @@ impl Life {
             | Phase::Available { .. }
             | Phase::UpdateFailed { .. }
             | Phase::Unavailable { .. } => {
-                let last_update = pending(now);
+                let last_update = pending(now, Replacement::Forced);
                 let life = Life { phase: Phase::Deleting, last_update, ..self.clone() };
                 Ok((life, Some(Effect::Remove)))
             }
             // Deleting is idempotent; a deletion that failed is tried again.
             Phase::Deleting if self.last_update.status == UpdateStatus::Failed => {
-                let life = Life { last_update: pending(now), ..self.clone() };
+                let last_update = pending(now, Replacement::Forced);
+                let life = Life { last_update, ..self.clone() };
                 Ok((life, Some(Effect::Remove)))
             }
             Phase::Deleting | Phase::Deleted => Ok((self.clone(), None)),
-            Phase::Creating | Phase::Updating { .. } | Phase::RollingBack => {
-                Err(self.refused("deleted"))
-            }
+            Phase::Creating
+            | Phase::Updating { .. }
+            | Phase::Snapshotting { .. }
+            | Phase::Adjusting { .. }
+            | Phase::RollingBack { .. } => Err(self.refused("deleted")),
         }
     }
 
@@ -209,15 +279,16 @@ impl Life {
         let mut life = self.clone();
         match &mut life.phase {
             Phase::Deleting | Phase::Deleted => return Err(self.refused("tagged")),
-            Phase::Updating { next: Some(next) } | Phase::Unavailable { next: Some(next) } => {
-                next.tags.clone_from(&tags);
-            }
+            Phase::Updating { next: Some(next) }
+            | Phase::Snapshotting { next }
+            | Phase::Adjusting { next, .. }
+            | Phase::Unavailable { next: Some(next) } => next.tags.clone_from(&tags),
             Phase::Creating
             | Phase::CreationInterrupted
             | Phase::CreateFailed
             | Phase::Available { .. }
             | Phase::Updating { next: None }
-            | Phase::RollingBack
+            | Phase::RollingBack { .. }
             | Phase::UpdateFailed { .. }
             | Phase::Unavailable { next: None } => {}
         }
@@ -227,44 +298,74 @@ impl Life {
 
     /// Takes a fact in. One about another launch, or that nobody waits for, changes nothing.
     pub(super) fn observe(&self, fact: Fact, now: Timestamp) -> Step {
-        match fact {
-            Fact::Launched(launch) if launch == self.launch => (self.launched(now), None),
-            Fact::LaunchFailed { launch, fault, still } if launch == self.launch => {
+        let unchanged = || (self.clone(), None);
+        let into = |phase| (Life { phase, ..self.clone() }, None);
+        match (fact, &self.phase) {
+            (Fact::Launched(launch), _) if launch == self.launch => (self.launched(now), None),
+            (Fact::LaunchFailed { launch, fault, still }, _) if launch == self.launch => {
                 self.launch_failed(fault, still, now)
             }
-            Fact::Lost(launch, why) => (self.lost(launch, why, now), None),
-            Fact::Removed if self.phase == Phase::Deleting => {
-                (Life { phase: Phase::Deleted, ..self.clone() }, None)
+            (Fact::Snapshotting(launch), Phase::Updating { next: Some(next) })
+                if launch == self.launch =>
+            {
+                into(Phase::Snapshotting { next: next.clone() })
             }
-            Fact::RemovalFailed(fault) if self.phase == Phase::Deleting => {
-                (Life { last_update: failed(fault, now), ..self.clone() }, None)
+            (Fact::Snapshotted(launch), Phase::Snapshotting { next }) if launch == self.launch => {
+                into(Phase::Updating { next: Some(next.clone()) })
             }
-            Fact::Launched(_)
-            | Fact::LaunchFailed { .. }
-            | Fact::Removed
-            | Fact::RemovalFailed(_) => (self.clone(), None),
+            (Fact::Adjusted(launch), Phase::Adjusting { live, next }) if launch == *live => {
+                let phase = Phase::Available { live: *live };
+                let last_update = self.succeeded(now);
+                (Life { spec: (**next).clone(), phase, last_update, ..self.clone() }, None)
+            }
+            (Fact::Returned(launch, fault), Phase::RollingBack { live: Some(live) })
+                if launch == *live =>
+            {
+                let phase = Phase::UpdateFailed { live: *live };
+                let last_update = match fault {
+                    Some(fault) => self.failed_twice(&fault, now),
+                    None => self.last_update.clone(),
+                };
+                (Life { phase, last_update, ..self.clone() }, None)
+            }
+            (Fact::Lost(launch, why), _) => (self.lost(launch, why, now), None),
+            (Fact::Removed, Phase::Deleting) => into(Phase::Deleted),
+            (Fact::RemovalFailed(fault), Phase::Deleting) => {
+                (Life { last_update: self.failed(fault, now), ..self.clone() }, None)
+            }
+            (
+                Fact::Launched(_)
+                | Fact::LaunchFailed { .. }
+                | Fact::Snapshotting(_)
+                | Fact::Snapshotted(_)
+                | Fact::Adjusted(_)
+                | Fact::Returned(..)
+                | Fact::Removed
+                | Fact::RemovalFailed(_),
+                _,
+            ) => unchanged(),
         }
     }
 
     fn launched(&self, now: Timestamp) -> Life {
         let mut life = self.clone();
         life.phase = match life.phase {
-            Phase::Creating => {
-                life.last_update = succeeded(now);
+            Phase::Creating | Phase::Updating { next: None } => {
+                life.last_update = self.succeeded(now);
                 Phase::Available { live: life.launch }
             }
-            Phase::Updating { next } => {
-                life.last_update = succeeded(now);
-                if let Some(next) = next {
-                    life.spec = *next;
-                }
+            Phase::Updating { next: Some(next) } | Phase::Snapshotting { next } => {
+                life.last_update = self.succeeded(now);
+                life.spec = *next;
                 Phase::Available { live: life.launch }
             }
             // The environment is well; LastUpdate goes on saying why the update failed.
-            Phase::RollingBack => Phase::UpdateFailed { live: life.launch },
+            Phase::RollingBack { live: None } => Phase::UpdateFailed { live: life.launch },
             phase @ (Phase::CreationInterrupted
             | Phase::CreateFailed
             | Phase::Available { .. }
+            | Phase::Adjusting { .. }
+            | Phase::RollingBack { live: Some(_) }
             | Phase::UpdateFailed { .. }
             | Phase::Unavailable { .. }
             | Phase::Deleting
@@ -275,31 +376,36 @@ impl Life {
 
     fn launch_failed(&self, fault: Fault, still: Option<LaunchId>, now: Timestamp) -> Step {
         let with = |phase, last_update| (Life { phase, last_update, ..self.clone() }, None);
-        if let (Phase::Updating { .. }, Some(live)) = (&self.phase, still) {
-            return with(Phase::UpdateFailed { live }, failed(fault, now));
-        }
-        match &self.phase {
-            Phase::Creating => with(Phase::CreateFailed, failed(fault, now)),
-            Phase::Updating { next: None } => {
-                with(Phase::Unavailable { next: None }, failed(fault, now))
+        match (&self.phase, still) {
+            (Phase::Creating, _) => with(Phase::CreateFailed, self.failed(fault, now)),
+            (Phase::Updating { .. } | Phase::Snapshotting { .. }, Some(live)) => {
+                let back = with(Phase::RollingBack { live: Some(live) }, self.failed(fault, now)).0;
+                let effect = Effect::Return { live, spec: Box::new(self.spec.clone()) };
+                (back, Some(effect))
             }
-            Phase::Updating { next: Some(_) } => {
-                let (life, effect) = self.clone().launching(Phase::RollingBack, now);
-                (Life { last_update: failed(fault, now), ..life }, effect)
+            (Phase::Updating { next: None }, None) => {
+                with(Phase::Unavailable { next: None }, self.failed(fault, now))
             }
-            Phase::RollingBack => {
-                let first = self.last_update.error.as_ref().map_or("", |(_, message)| message);
-                let message = format!("{first} (and going back failed as well: {})", fault.message);
-                let both = Fault { code: fault.code, message };
-                with(Phase::Unavailable { next: None }, failed(both, now))
+            (Phase::Updating { next: Some(_) } | Phase::Snapshotting { .. }, None) => {
+                let back = Phase::RollingBack { live: None };
+                let (life, effect) = self.clone().launching(back, now);
+                (Life { last_update: self.failed(fault, now), ..life }, effect)
             }
-            Phase::CreationInterrupted
-            | Phase::CreateFailed
-            | Phase::Available { .. }
-            | Phase::UpdateFailed { .. }
-            | Phase::Unavailable { .. }
-            | Phase::Deleting
-            | Phase::Deleted => (self.clone(), None),
+            (Phase::RollingBack { live: None }, _) => {
+                with(Phase::Unavailable { next: None }, self.failed_twice(&fault, now))
+            }
+            (
+                Phase::CreationInterrupted
+                | Phase::CreateFailed
+                | Phase::Available { .. }
+                | Phase::Adjusting { .. }
+                | Phase::RollingBack { live: Some(_) }
+                | Phase::UpdateFailed { .. }
+                | Phase::Unavailable { .. }
+                | Phase::Deleting
+                | Phase::Deleted,
+                _,
+            ) => (self.clone(), None),
         }
     }
 
@@ -308,16 +414,18 @@ impl Life {
             Phase::Available { live } | Phase::UpdateFailed { live } if *live == launch => {
                 let fault = Fault { code: "COMPONENTS_LOST", message: why };
                 let phase = Phase::Unavailable { next: None };
-                Life { phase, last_update: failed(fault, now), ..self.clone() }
+                Life { phase, last_update: self.failed(fault, now), ..self.clone() }
             }
-            // Another launch's loss is old news, and a launch that is under way tells its own end.
+            // Another launch's loss is old news, and a piece of work that is under way tells its own end.
             Phase::Available { .. }
             | Phase::UpdateFailed { .. }
             | Phase::Creating
             | Phase::CreationInterrupted
             | Phase::CreateFailed
             | Phase::Updating { .. }
-            | Phase::RollingBack
+            | Phase::Snapshotting { .. }
+            | Phase::Adjusting { .. }
+            | Phase::RollingBack { .. }
             | Phase::Unavailable { .. }
             | Phase::Deleting
             | Phase::Deleted => self.clone(),
@@ -325,9 +433,13 @@ impl Life {
     }
 
     /// Into `phase` with a launch of its own.
-    fn launching(mut self, phase: Phase, now: Timestamp) -> Step {
+    fn launching(self, phase: Phase, now: Timestamp) -> Step {
+        self.replacing(phase, Replacement::Forced, now)
+    }
+
+    fn replacing(mut self, phase: Phase, replacement: Replacement, now: Timestamp) -> Step {
         self.launch = LaunchId(self.launch.0 + 1);
-        self.last_update = pending(now);
+        self.last_update = pending(now, replacement);
         let spec = if let Phase::Updating { next: Some(next) } = &phase {
             next.clone()
         } else {
@@ -335,25 +447,34 @@ impl Life {
         };
         self.phase = phase;
         let launch = self.launch;
-        (self, Some(Effect::Launch { launch, spec }))
+        (self, Some(Effect::Launch { launch, spec, replacement }))
     }
 
     fn refused(&self, verb: &'static str) -> Refused {
-        Refused { verb, status: self.phase.status() }
+        Refused::Now { verb, status: self.phase.status() }
+    }
+
+    fn succeeded(&self, at: Timestamp) -> LastUpdate {
+        let replacement = self.last_update.replacement;
+        LastUpdate { status: UpdateStatus::Success, at, error: None, replacement }
+    }
+
+    fn failed(&self, fault: Fault, at: Timestamp) -> LastUpdate {
+        let error = Some((fault.code.to_owned(), fault.message));
+        let replacement = self.last_update.replacement;
+        LastUpdate { status: UpdateStatus::Failed, at, error, replacement }
+    }
+
+    /// The update failed, and then the way back.
+    fn failed_twice(&self, fault: &Fault, at: Timestamp) -> LastUpdate {
+        let first = self.last_update.error.as_ref().map_or("", |(_, message)| message);
+        let message = format!("{first} (and going back failed as well: {})", fault.message);
+        self.failed(Fault { code: fault.code, message }, at)
     }
 }
 
-fn pending(at: Timestamp) -> LastUpdate {
-    LastUpdate { status: UpdateStatus::Pending, at, error: None }
-}
-
-fn succeeded(at: Timestamp) -> LastUpdate {
-    LastUpdate { status: UpdateStatus::Success, at, error: None }
-}
-
-fn failed(fault: Fault, at: Timestamp) -> LastUpdate {
-    let error = Some((fault.code.to_owned(), fault.message));
-    LastUpdate { status: UpdateStatus::Failed, at, error }
+fn pending(at: Timestamp, replacement: Replacement) -> LastUpdate {
+    LastUpdate { status: UpdateStatus::Pending, at, error: None, replacement }
 }
 
 #[cfg(test)]
@@ -382,9 +503,15 @@ mod tests {
         life.observe(Fact::Launched(LaunchId(1)), NOW).0
     }
 
+    /// An update to another DAG folder.
+    fn update(dag_path: &str) -> Request {
+        let change = Change { dag_path: Some(dag_path.to_owned()), ..Change::default() };
+        Request::Update(Box::new(change), Replacement::Forced)
+    }
+
     fn launch_of(effect: Option<Effect>) -> (LaunchId, String) {
         match effect {
-            Some(Effect::Launch { launch, spec }) => (launch, spec.dag_path),
+            Some(Effect::Launch { launch, spec, .. }) => (launch, spec.dag_path),
             other => panic!("a launch was due, not {other:?}"),
         }
     }
@@ -396,7 +523,10 @@ mod tests {
         assert_eq!(launch_of(effect).0, LaunchId(1));
         let (well, _) = life.observe(Fact::Launched(LaunchId(1)), NOW);
         assert_eq!(well.phase, Phase::Available { live: LaunchId(1) });
-        assert_eq!(well.last_update, succeeded(NOW));
+        assert_eq!(
+            (well.last_update.status, well.last_update.error),
+            (UpdateStatus::Success, None)
+        );
         let (ill, _) = life.observe(launch_failed(1, "no pip"), NOW);
         assert_eq!(ill.phase, Phase::CreateFailed);
         assert_eq!(ill.last_update.error.unwrap().1, "no pip");
@@ -404,12 +534,11 @@ mod tests {
 
     #[test]
     fn an_update_that_fails_goes_back_to_what_ran_and_says_why() {
-        let update = Request::Resume(Some(Box::new(spec("two"))));
-        let (updating, effect) = available().request(update, NOW).unwrap();
+        let (updating, effect) = available().request(update("two"), NOW).unwrap();
         assert_eq!(launch_of(effect), (LaunchId(2), "two".to_owned()));
         assert_eq!(updating.spec.dag_path, "one", "until it runs, the old description holds");
         let (back, effect) = updating.observe(launch_failed(2, "no such pin"), NOW);
-        assert_eq!(back.phase, Phase::RollingBack);
+        assert_eq!(back.phase, Phase::RollingBack { live: None });
         assert_eq!(launch_of(effect), (LaunchId(3), "one".to_owned()));
         let (well, _) = back.observe(Fact::Launched(LaunchId(3)), NOW);
         assert_eq!(well.phase, Phase::UpdateFailed { live: LaunchId(3) });
@@ -423,17 +552,23 @@ mod tests {
     }
 
     #[test]
-    fn an_update_that_fails_beside_what_runs_leaves_it_running() {
-        let update = Request::Resume(Some(Box::new(spec("two"))));
-        let (updating, _) = available().request(update, NOW).unwrap();
+    fn an_update_that_fails_beside_what_runs_leaves_it_running_with_its_own_dags() {
+        let (updating, _) = available().request(update("two"), NOW).unwrap();
         let fact = Fact::LaunchFailed {
             launch: LaunchId(2),
             fault: fault("no such pin"),
             still: Some(LaunchId(1)),
         };
-        let (kept, effect) = updating.observe(fact, NOW);
+        let (back, effect) = updating.observe(fact, NOW);
+        assert_eq!(back.phase.status(), Status::RollingBack);
+        let own = Box::new(spec("one"));
+        assert_eq!(effect, Some(Effect::Return { live: LaunchId(1), spec: own }));
+        let (kept, effect) = back.observe(Fact::Returned(LaunchId(1), None), NOW);
         assert_eq!((kept.phase.clone(), effect), (Phase::UpdateFailed { live: LaunchId(1) }, None));
         assert_eq!(kept.spec.dag_path, "one");
+        assert_eq!(kept.last_update.error.as_ref().unwrap().1, "no such pin");
+        let again = kept.request(update("three"), NOW);
+        assert!(again.is_ok(), "what failed once may be tried again");
         let (lost, _) = kept.observe(Fact::Lost(LaunchId(1), "killed".to_owned()), NOW);
         assert_eq!(lost.phase.status(), Status::Unavailable);
     }
@@ -453,8 +588,7 @@ mod tests {
 
     #[test]
     fn an_update_cut_short_by_a_restart_is_not_forgotten() {
-        let update = Request::Resume(Some(Box::new(spec("two"))));
-        let (updating, _) = available().request(update, NOW).unwrap();
+        let (updating, _) = available().request(update("two"), NOW).unwrap();
         let (down, _) = updating.reopened();
         let (_, effect) = down.request(Request::Resume(None), NOW).unwrap();
         assert_eq!(launch_of(effect).1, "two");
@@ -505,7 +639,52 @@ mod tests {
     fn what_is_under_way_is_not_deleted() {
         let (creating, _) = Life::begin(spec("one"), NOW);
         let refused = creating.request(Request::Delete, NOW).unwrap_err();
-        assert_eq!(refused, Refused { verb: "deleted", status: Status::Creating });
+        assert_eq!(refused, Refused::Now { verb: "deleted", status: Status::Creating });
+        let (updating, _) = available().request(update("two"), NOW).unwrap();
+        for request in [Request::Delete, update("three")] {
+            assert!(matches!(updating.request(request, NOW), Err(Refused::Now { .. })));
+        }
+    }
+
+    #[test]
+    fn more_workers_are_no_new_launch() {
+        let change = Box::new(Change { max_workers: Some(3), ..Change::default() });
+        let (adjusting, effect) =
+            available().request(Request::Update(change, Replacement::Forced), NOW).unwrap();
+        assert_eq!(adjusting.phase.status(), Status::Updating);
+        assert!(matches!(effect, Some(Effect::Adjust { live: LaunchId(1), .. })));
+        let (well, _) = adjusting.observe(Fact::Adjusted(LaunchId(1)), NOW);
+        assert_eq!(well.phase, Phase::Available { live: LaunchId(1) });
+        assert_eq!(well.spec.max_workers, 3);
+        let (down, _) = adjusting.reopened();
+        assert!(matches!(down.phase, Phase::Unavailable { next: Some(_) }), "it is not forgotten");
+    }
+
+    #[test]
+    fn a_snapshot_is_a_status_of_its_own_within_an_update() {
+        let (updating, _) = available().request(update("two"), NOW).unwrap();
+        let (copying, _) = updating.observe(Fact::Snapshotting(LaunchId(2)), NOW);
+        assert_eq!(copying.phase.status(), Status::CreatingSnapshot);
+        let (copied, _) = copying.observe(Fact::Snapshotted(LaunchId(2)), NOW);
+        assert_eq!(copied, updating);
+        // Whichever of the two words comes first.
+        let (well, _) = copying.observe(Fact::Launched(LaunchId(2)), NOW);
+        assert_eq!((well.phase.status(), well.spec.dag_path.as_str()), (Status::Available, "two"));
+        assert_eq!(well.observe(Fact::Snapshotted(LaunchId(2)), NOW).0, well);
+    }
+
+    #[test]
+    fn busy_workers_are_waited_for_only_after_an_update_by_force() {
+        let graceful = || Request::Update(Box::default(), Replacement::Graceful);
+        assert_eq!(available().request(graceful(), NOW).unwrap_err(), Refused::NeverForced);
+        let (updating, _) = available().request(update("two"), NOW).unwrap();
+        let (well, _) = updating.observe(Fact::Launched(LaunchId(2)), NOW);
+        let (updating, effect) = well.request(graceful(), NOW).unwrap();
+        assert_eq!(updating.last_update.replacement, Replacement::Graceful);
+        let graceful = Replacement::Graceful;
+        assert!(
+            matches!(effect, Some(Effect::Launch { replacement, .. }) if replacement == graceful)
+        );
     }
 
     #[derive(Clone, Debug)]
@@ -522,6 +701,15 @@ mod tests {
             4 => wanted.prop_map(|spec| Turn::Ask(Request::Resume(spec))),
             1 => Just(Turn::Ask(Request::Delete)),
             1 => Just(Turn::Ask(Request::Retag(BTreeMap::new()))),
+            4 => "[ab]".prop_map(|path| Turn::Ask(update(&path))),
+            1 => (1u32..4).prop_map(|max| {
+                let change = Change { max_workers: Some(max), ..Change::default() };
+                Turn::Ask(Request::Update(Box::new(change), Replacement::Forced))
+            }),
+            1 => launch.clone().prop_map(|launch| Turn::See(Fact::Snapshotting(launch))),
+            1 => launch.clone().prop_map(|launch| Turn::See(Fact::Snapshotted(launch))),
+            2 => launch.clone().prop_map(|launch| Turn::See(Fact::Adjusted(launch))),
+            2 => launch.clone().prop_map(|launch| Turn::See(Fact::Returned(launch, None))),
             4 => launch.clone().prop_map(|launch| Turn::See(Fact::Launched(launch))),
             4 => (launch.clone(), any::<bool>()).prop_map(|(launch, kept)| {
                 let still = kept.then_some(LaunchId(0));
@@ -534,15 +722,45 @@ mod tests {
         ]
     }
 
+    /// Work whose end is still to come, as the driver would have it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Work {
+        Launch(LaunchId),
+        Adjust(LaunchId),
+        Return(LaunchId),
+        Remove,
+    }
+
+    /// The work that a fact is the end of.
+    fn ended(fact: &Fact) -> Option<Work> {
+        match fact {
+            Fact::Launched(launch) | Fact::LaunchFailed { launch, .. } => {
+                Some(Work::Launch(*launch))
+            }
+            Fact::Adjusted(live) => Some(Work::Adjust(*live)),
+            Fact::Returned(live, _) => Some(Work::Return(*live)),
+            Fact::Removed | Fact::RemovalFailed(_) => Some(Work::Remove),
+            Fact::Snapshotting(_) | Fact::Snapshotted(_) | Fact::Lost(..) => None,
+        }
+    }
+
+    fn begun(effect: &Effect) -> Work {
+        match effect {
+            Effect::Launch { launch, .. } => Work::Launch(*launch),
+            Effect::Adjust { live, .. } => Work::Adjust(*live),
+            Effect::Return { live, .. } => Work::Return(*live),
+            Effect::Remove => Work::Remove,
+        }
+    }
+
     proptest! {
         #[test]
-        fn whatever_happens_a_launch_is_under_way_exactly_where_the_status_says_so(
+        fn whatever_happens_work_is_under_way_exactly_where_the_status_says_so(
             turns in proptest::collection::vec(turn(), 0..40)
         ) {
             let (mut life, effect) = Life::begin(spec("a"), NOW);
-            let mut newest = launch_of(effect).0;
-            // The launch whose end is still to come, as the driver would have it.
-            let mut under_way = Some(newest);
+            let mut newest = launch_of(effect.clone()).0;
+            let mut under_way = effect.as_ref().map(begun);
             for turn in turns {
                 let (next, effect) = match turn {
                     Turn::Ask(request) => match life.request(request, NOW) {
@@ -550,9 +768,9 @@ mod tests {
                         Err(_) => continue,
                     },
                     Turn::See(fact) => {
-                        if let Fact::Launched(l) | Fact::LaunchFailed { launch: l, .. } = &fact {
-                            // Only a launch that was started can end, and it ends once.
-                            if under_way != Some(*l) { continue; }
+                        if let Some(work) = ended(&fact) {
+                            // Only work that was started can end, and it ends once.
+                            if under_way != Some(work) { continue; }
                             under_way = None;
                         }
                         life.observe(fact, NOW)
@@ -562,17 +780,26 @@ mod tests {
                         life.reopened()
                     }
                 };
-                if let Some(Effect::Launch { launch, .. }) = effect {
-                    prop_assert!(launch > newest, "launch ids are never used twice");
-                    prop_assert!(under_way.is_none(), "one launch at a time");
-                    newest = launch;
-                    under_way = Some(launch);
+                if let Some(effect) = effect {
+                    if let Effect::Launch { launch, .. } = &effect {
+                        prop_assert!(*launch > newest, "launch ids are never used twice");
+                        newest = *launch;
+                    }
+                    prop_assert!(under_way.is_none(), "one piece of work at a time");
+                    under_way = Some(begun(&effect));
                 }
                 life = next;
-                let moving = matches!(
-                    life.phase,
-                    Phase::Creating | Phase::Updating { .. } | Phase::RollingBack
-                );
+                let moving = match life.phase.status() {
+                    Status::Creating => life.phase == Phase::Creating,
+                    Status::Updating | Status::CreatingSnapshot | Status::RollingBack => true,
+                    // A removal that failed is tried again by a new start, or by who asks again.
+                    Status::Deleting => under_way.is_some(),
+                    Status::CreateFailed
+                    | Status::Available
+                    | Status::UpdateFailed
+                    | Status::Unavailable
+                    | Status::Deleted => false,
+                };
                 prop_assert_eq!(moving, under_way.is_some(), "{:?}", life.phase);
                 let failing =
                     matches!(life.phase, Phase::CreateFailed | Phase::UpdateFailed { .. });

@@ -10,11 +10,12 @@ use super::{LastUpdate, Spec, UpdateStatus};
 use crate::clock::Timestamp;
 use crate::db::Schema;
 use crate::id::{EnvironmentName, LaunchId};
-use crate::runtime::Secrets;
+use crate::runtime::{Replacement, Secrets};
 
 pub(super) const SCHEMA: Schema = Schema {
     room: "environment",
-    steps: &["CREATE TABLE environments (
+    steps: &[
+        "CREATE TABLE environments (
         name TEXT PRIMARY KEY,
         created_ms INTEGER NOT NULL,
         queue TEXT NOT NULL,
@@ -31,7 +32,10 @@ pub(super) const SCHEMA: Schema = Schema {
         update_at_ms INTEGER NOT NULL,
         error_code TEXT,
         error_message TEXT
-    ) STRICT"],
+    ) STRICT",
+        "ALTER TABLE environments ADD COLUMN replacement TEXT NOT NULL DEFAULT 'forced'",
+        "ALTER TABLE environments ADD COLUMN forced_once INTEGER NOT NULL DEFAULT 0",
+    ],
 };
 
 /// An environment as it is kept.
@@ -52,11 +56,11 @@ pub(super) fn put(connection: &Connection, record: &Record) -> rusqlite::Result<
         .prepare_cached(
             "INSERT INTO environments (name, created_ms, queue, fernet_key, web_secret_key,
                  proxy_secret, web, phase, spec, next_spec, launch, update_status, update_at_ms,
-                 error_code, error_message, live)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+                 error_code, error_message, live, replacement, forced_once)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
              ON CONFLICT (name) DO UPDATE SET web = ?7, phase = ?8, spec = ?9, next_spec = ?10,
                  launch = ?11, update_status = ?12, update_at_ms = ?13, error_code = ?14,
-                 error_message = ?15, live = ?16",
+                 error_message = ?15, live = ?16, replacement = ?17, forced_once = ?18",
         )?
         .execute(rusqlite::params![
             life.spec.name.as_str(),
@@ -75,6 +79,8 @@ pub(super) fn put(connection: &Connection, record: &Record) -> rusqlite::Result<
             error.map(|(code, _)| code),
             error.map(|(_, message)| message),
             live.map(|live| live.0.cast_signed()),
+            replacement(life.last_update.replacement),
+            life.forced_once,
         ])?;
     Ok(())
 }
@@ -106,7 +112,9 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
                 status: parse_update_status(&row.get::<_, String>("update_status")?)?,
                 at: Timestamp::from_millis(row.get("update_at_ms")?),
                 error: code.zip(message),
+                replacement: parse_replacement(&row.get::<_, String>("replacement")?)?,
             },
+            forced_once: row.get("forced_once")?,
         },
         queue: row.get("queue")?,
         secrets: Secrets {
@@ -126,7 +134,9 @@ fn phase_columns(phase: &Phase) -> (&'static str, Option<&Spec>, Option<LaunchId
         Phase::CreateFailed => ("create failed", None, None),
         Phase::Available { live } => ("available", None, Some(*live)),
         Phase::Updating { next } => ("updating", next.as_deref(), None),
-        Phase::RollingBack => ("rolling back", None, None),
+        Phase::Snapshotting { next } => ("snapshotting", Some(next), None),
+        Phase::Adjusting { live, next } => ("adjusting", Some(next), Some(*live)),
+        Phase::RollingBack { live } => ("rolling back", None, *live),
         Phase::UpdateFailed { live } => ("update failed", None, Some(*live)),
         Phase::Unavailable { next } => ("unavailable", next.as_deref(), None),
         Phase::Deleting => ("deleting", None, None),
@@ -139,9 +149,14 @@ fn phase(row: &Row<'_>) -> rusqlite::Result<Phase> {
         let text: Option<String> = row.get("next_spec")?;
         text.map(|text| from_json(&text).map(Box::new)).transpose()
     };
+    let known_next = || next()?.ok_or_else(|| unreadable("the next description is missing".into()));
     let live = || -> rusqlite::Result<LaunchId> {
         let live: i64 = row.get("live")?;
         Ok(LaunchId(live.cast_unsigned()))
+    };
+    let still_live = || -> rusqlite::Result<Option<LaunchId>> {
+        let live: Option<i64> = row.get("live")?;
+        Ok(live.map(|live| LaunchId(live.cast_unsigned())))
     };
     let name: String = row.get("phase")?;
     Ok(match name.as_str() {
@@ -150,7 +165,9 @@ fn phase(row: &Row<'_>) -> rusqlite::Result<Phase> {
         "create failed" => Phase::CreateFailed,
         "available" => Phase::Available { live: live()? },
         "updating" => Phase::Updating { next: next()? },
-        "rolling back" => Phase::RollingBack,
+        "snapshotting" => Phase::Snapshotting { next: known_next()? },
+        "adjusting" => Phase::Adjusting { live: live()?, next: known_next()? },
+        "rolling back" => Phase::RollingBack { live: still_live()? },
         "update failed" => Phase::UpdateFailed { live: live()? },
         "unavailable" => Phase::Unavailable { next: next()? },
         "deleting" => Phase::Deleting,
@@ -176,6 +193,21 @@ fn parse_update_status(name: &str) -> rusqlite::Result<UpdateStatus> {
     }
 }
 
+fn replacement(replacement: Replacement) -> &'static str {
+    match replacement {
+        Replacement::Forced => "forced",
+        Replacement::Graceful => "graceful",
+    }
+}
+
+fn parse_replacement(name: &str) -> rusqlite::Result<Replacement> {
+    match name {
+        "forced" => Ok(Replacement::Forced),
+        "graceful" => Ok(Replacement::Graceful),
+        other => Err(unreadable(format!("no replacement is called `{other}`").into())),
+    }
+}
+
 fn to_json(spec: &Spec) -> String {
     serde_json::to_string(spec).expect("a description is plain data")
 }
@@ -196,8 +228,11 @@ mod tests {
     #[test]
     fn every_phase_is_read_back_as_it_was_written() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(SCHEMA.steps[0]).unwrap();
-        let next = Some(Box::new(sample::spec("dev")));
+        for step in SCHEMA.steps {
+            connection.execute_batch(step).unwrap();
+        }
+        let spec = Box::new(sample::spec("dev"));
+        let next = Some(spec.clone());
         for phase in [
             Phase::Creating,
             Phase::CreationInterrupted,
@@ -205,7 +240,10 @@ mod tests {
             Phase::Available { live: LaunchId(3) },
             Phase::Updating { next: next.clone() },
             Phase::Updating { next: None },
-            Phase::RollingBack,
+            Phase::Snapshotting { next: spec.clone() },
+            Phase::Adjusting { live: LaunchId(3), next: spec },
+            Phase::RollingBack { live: None },
+            Phase::RollingBack { live: Some(LaunchId(1)) },
             Phase::UpdateFailed { live: LaunchId(2) },
             Phase::Unavailable { next },
             Phase::Unavailable { next: None },
@@ -216,6 +254,8 @@ mod tests {
             let (mut life, _) = Life::begin(sample::spec("dev"), now);
             life.phase = phase;
             life.last_update.status = UpdateStatus::Failed;
+            life.last_update.replacement = Replacement::Graceful;
+            life.forced_once = true;
             life.last_update.error = Some(("CODE".to_owned(), "why".to_owned()));
             let secrets = Secrets {
                 fernet_key: "f".to_owned(),

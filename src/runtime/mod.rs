@@ -49,6 +49,19 @@ pub struct LaunchPlan {
     /// What Airflow should call itself in links: `https://localhost:8080`.
     pub base_url: String,
     pub secrets: Secrets,
+    /// How what runs before gives way.
+    pub replacement: Replacement,
+}
+
+/// What becomes of the workers that are busy when an environment is launched over one that runs
+/// (MWAA API reference, `WorkerReplacementStrategy`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replacement {
+    /// They are stopped; their tasks are retried by Airflow's own rules.
+    #[default]
+    Forced,
+    /// They finish their tasks with the old code, while new workers take the new ones.
+    Graceful,
 }
 
 /// A file that was fetched from the bucket, and what to call it when it is at fault.
@@ -107,6 +120,8 @@ pub enum Stage {
     Install,
     /// The project's requirements.
     Requirements,
+    /// The metadata database, copied aside before a version change.
+    Snapshot,
     /// PostgreSQL, with a migrated database.
     Database,
     StartupScript,
@@ -123,6 +138,7 @@ impl Stage {
             Stage::Tools => "tools",
             Stage::Install => "install Airflow",
             Stage::Requirements => "requirements",
+            Stage::Snapshot => "database snapshot",
             Stage::Database => "database",
             Stage::StartupScript => "startup script",
             Stage::Interpreter => "warm interpreter",

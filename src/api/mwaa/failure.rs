@@ -2,7 +2,9 @@
 
 use http::StatusCode;
 
+use super::rest::Answer;
 use crate::api::wire::rest_json::Failure;
+use crate::constraints::Faults;
 use crate::environment::{RequestError, Status};
 use crate::id::{BucketName, EnvironmentName};
 use crate::objects::{BucketError, ObjectError};
@@ -12,8 +14,8 @@ use crate::objects::{BucketError, ObjectError};
 pub(super) enum Refusal {
     /// Not a request that this protocol can read.
     Wire(Failure),
-    /// Members break their constraints: one sentence each.
-    Invalid(Vec<String>),
+    /// Members break their constraints.
+    Invalid(Faults),
     /// No operation has this method and path.
     UnknownOperation(String),
     /// An operation of MWAA's that this windtunnel does not do yet.
@@ -32,6 +34,10 @@ pub(super) enum Refusal {
     NoAirflowRole,
     /// The identity with that ARN may not run Airflow commands.
     NoCli(String),
+    /// No address can be made of the path that Airflow was to be asked for.
+    NotAPath(String),
+    /// Airflow refused a call of its REST API, or failed at it.
+    Airflow(Answer),
     /// The gateway did not say who calls.
     NobodyCalls,
     Environment(RequestError),
@@ -68,7 +74,7 @@ impl Refusal {
     pub(super) fn into_failure(self) -> Failure {
         match self {
             Refusal::Wire(failure) => failure,
-            Refusal::Invalid(sentences) => validation(constraint_message(&sentences)),
+            Refusal::Invalid(faults) => validation(constraint_message(&faults)),
             Refusal::UnknownOperation(what) => {
                 unknown(format!("{what} is no operation of Amazon MWAA"))
             }
@@ -107,6 +113,10 @@ impl Refusal {
                      identity-based policy allows the airflow:CreateCliToken action"
                 ),
             ),
+            Refusal::NotAPath(path) => {
+                validation(format!("'{path}' is no path of Apache Airflow's REST API"))
+            }
+            Refusal::Airflow(answer) => airflow(answer),
             Refusal::NobodyCalls => Failure::new(
                 "MissingAuthenticationToken",
                 StatusCode::FORBIDDEN,
@@ -125,8 +135,39 @@ fn environment(error: RequestError) -> Failure {
         RequestError::Exists(name) => {
             validation(format!("An environment named {name} already exists"))
         }
-        RequestError::Refused { .. } | RequestError::Invalid(_) => validation(error.to_string()),
+        RequestError::Refused { verb, status, .. } => validation(refused(verb, status)),
+        RequestError::NeverForced(_) | RequestError::Invalid(_) => validation(error.to_string()),
         RequestError::Index(_) => fault(&error),
+    }
+}
+
+/// AWS: both are HTTP 400 without a message; what Airflow said is in two members of the error.
+fn airflow(Answer { status, body }: Answer) -> Failure {
+    let code =
+        if status.is_server_error() { "RestApiServerException" } else { "RestApiClientException" };
+    let mut failure = Failure::new(code, StatusCode::BAD_REQUEST, "");
+    failure.members = Some(serde_json::json!({
+        "RestApiStatusCode": status.as_u16(),
+        "RestApiResponse": body,
+    }));
+    failure
+}
+
+/// AWS's sentences: what is under way comes to its end first, and some statuses are ends.
+fn refused(verb: &str, status: Status) -> String {
+    match status {
+        Status::Creating | Status::Updating | Status::CreatingSnapshot | Status::RollingBack => {
+            format!(
+                "Environments with {status} status must complete previous operation before \
+                 initiating a new operation."
+            )
+        }
+        Status::CreateFailed
+        | Status::Available
+        | Status::UpdateFailed
+        | Status::Unavailable
+        | Status::Deleting
+        | Status::Deleted => format!("Environments with {status} status cannot be {verb}."),
     }
 }
 
@@ -156,8 +197,9 @@ fn unknown(message: String) -> Failure {
 }
 
 /// AWS's own way to put it: how many, and then each.
-fn constraint_message(sentences: &[String]) -> String {
-    let count = sentences.len();
+fn constraint_message(Faults(faults): &Faults) -> String {
+    let count = faults.len();
     let errors = if count == 1 { "error" } else { "errors" };
+    let sentences: Vec<_> = faults.iter().map(ToString::to_string).collect();
     format!("{count} validation {errors} detected: {}", sentences.join("; "))
 }

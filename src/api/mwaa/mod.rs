@@ -3,21 +3,26 @@
 //! Promise: what AWS validates is validated here, because its SDKs leave it to the service; every answer has the
 //! members that AWS's has. The host prefix (`api.`, `env.`, `ops.`) is nobody's business here: the path decides.
 
-mod constraint;
 mod failure;
+mod members;
 mod request;
 mod response;
+pub mod rest;
 
 use super::wire::{Caller, Request, Response, rest_json};
+use crate::airflow;
 use crate::config::AirflowRole;
-use crate::environment::{Environment, Environments, Pinned, Spec};
+use crate::constraints::Faults;
+use crate::environment::{Change, Environment, Environments, Pinned, Spec};
 use crate::id::{AccountId, BucketName, EnvironmentName, ObjectKey, Region};
 use crate::limits::JSON_BODY_MAX_BYTES;
 use crate::objects::{BucketError, ObjectError, Objects, Versioning};
 use crate::tokens::identity::{airflow_identity, iam_identity};
 use crate::tokens::{Grant, Tokens};
 use failure::Refusal;
-use request::{Create, Operation, Path};
+use members::{Artefact, Create, Update};
+use request::{Operation, RestCall};
+use rest::Airflow;
 
 /// The MWAA service. Cloning it is cheap.
 #[derive(Clone, Debug)]
@@ -25,7 +30,19 @@ pub struct Mwaa {
     environments: Environments,
     tokens: Tokens,
     objects: Objects,
+    airflow: Airflow,
     place: Place,
+}
+
+/// What the service stands on, and the two parts of every ARN.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    pub environments: Environments,
+    pub tokens: Tokens,
+    pub objects: Objects,
+    pub airflow: Airflow,
+    pub region: Region,
+    pub account: AccountId,
 }
 
 /// What stands in every ARN.
@@ -37,15 +54,9 @@ pub(super) struct Place {
 
 impl Mwaa {
     /// The service over these rooms.
-    #[expect(clippy::too_many_arguments, reason = "three rooms, and the two parts of every ARN")]
-    pub fn new(
-        environments: Environments,
-        tokens: Tokens,
-        objects: Objects,
-        region: Region,
-        account: AccountId,
-    ) -> Mwaa {
-        Mwaa { environments, tokens, objects, place: Place { region, account } }
+    pub fn new(around: Surroundings) -> Mwaa {
+        let Surroundings { environments, tokens, objects, airflow, region, account } = around;
+        Mwaa { environments, tokens, objects, airflow, place: Place { region, account } }
     }
 
     /// Answers one request. The gateway has checked its signature and says in the extensions who sent it.
@@ -80,12 +91,14 @@ impl Mwaa {
                 let names = self.environments.list();
                 Ok(rest_json::answer(&response::page(&names, after.as_deref(), max)))
             }
+            Operation::UpdateEnvironment(update) => self.update(*update).await,
             Operation::DeleteEnvironment(name) => {
                 self.environments.delete(&name).await?;
                 Ok(rest_json::empty())
             }
             Operation::CreateCliToken(name) => self.create_cli_token(&name, caller),
             Operation::CreateWebLoginToken(name) => self.create_web_login_token(&name, caller),
+            Operation::InvokeRestApi(name, call) => self.invoke_rest_api(&name, call, caller).await,
             Operation::ListTags(name) => {
                 let environment = self.find(&name)?;
                 Ok(rest_json::answer(&response::tags(&environment.spec.tags)))
@@ -114,28 +127,69 @@ impl Mwaa {
         let name = create.name.clone();
         let spec = self.resolve(create).await?;
         self.environments.create(spec).await?;
-        Ok(rest_json::answer(&response::created(&self.place, &name)))
+        Ok(rest_json::answer(&response::arn(&self.place, &name)))
+    }
+
+    async fn update(&self, update: Update) -> Result<Response, Refusal> {
+        let (name, replacement) = (update.name.clone(), update.replacement);
+        let change = self.change(update).await?;
+        self.environments.update(&name, change, replacement).await?;
+        Ok(rest_json::answer(&response::arn(&self.place, &name)))
     }
 
     /// Fills in MWAA's defaults and looks up what must be there: the bucket, and each object at its version.
     async fn resolve(&self, create: Create) -> Result<Spec, Refusal> {
-        let bucket = create.bucket.clone();
-        match self.objects.bucket(&bucket).await {
-            Ok(found) if found.versioning == Versioning::Enabled => {}
-            Ok(_) => return Err(Refusal::NotVersioned(bucket)),
-            Err(BucketError::NoSuchBucket(bucket)) => return Err(Refusal::NoBucket(bucket)),
-            Err(other) => return Err(other.into()),
+        self.check_bucket(&create.bucket).await?;
+        let pinned = self.pin(&create.bucket, &create.members.artefacts).await?;
+        Ok(create.into_spec(pinned))
+    }
+
+    /// Checks the change against the environment as it is, and looks up what it names.
+    async fn change(&self, update: Update) -> Result<Change, Refusal> {
+        let spec = self.find(&update.name)?.spec;
+        let mut faults = Faults::default();
+        let artefacts = update.against(&spec, &mut faults);
+        if !faults.0.is_empty() {
+            return Err(Refusal::Invalid(faults));
         }
-        let plugins = self.pin(&bucket, &create.plugins).await?;
-        let requirements = self.pin(&bucket, &create.requirements).await?;
-        let startup_script = self.pin(&bucket, &create.startup_script).await?;
-        Ok(create.into_spec([plugins, requirements, startup_script]))
+        if let Some(bucket) = &update.members.bucket {
+            self.check_bucket(bucket).await?;
+        }
+        let bucket = update.members.bucket.as_ref().unwrap_or(&spec.bucket);
+        let pinned = self.pin(bucket, &artefacts).await?;
+        Ok(update.into_change(&spec, pinned))
+    }
+
+    async fn check_bucket(&self, bucket: &BucketName) -> Result<(), Refusal> {
+        match self.objects.bucket(bucket).await {
+            Ok(found) if found.versioning == Versioning::Enabled => Ok(()),
+            Ok(_) => Err(Refusal::NotVersioned(bucket.clone())),
+            Err(BucketError::NoSuchBucket(bucket)) => Err(Refusal::NoBucket(bucket)),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn pin(
+        &self,
+        bucket: &BucketName,
+        artefacts: &[Artefact; 3],
+    ) -> Result<[Option<Pinned>; 3], Refusal> {
+        let [plugins, requirements, startup_script] = artefacts;
+        Ok([
+            self.pin_one(bucket, plugins).await?,
+            self.pin_one(bucket, requirements).await?,
+            self.pin_one(bucket, startup_script).await?,
+        ])
     }
 
     /// The object at the version that is named, or at its current one. AWS's text asks for the version; the service
     /// and Terraform's provider do without.
-    async fn pin(&self, bucket: &BucketName, path: &Path) -> Result<Option<Pinned>, Refusal> {
-        let Some((path, version)) = &path.0 else { return Ok(None) };
+    async fn pin_one(
+        &self,
+        bucket: &BucketName,
+        artefact: &Artefact,
+    ) -> Result<Option<Pinned>, Refusal> {
+        let Artefact { path: Some(path), version, .. } = artefact else { return Ok(None) };
         let unreadable = || Refusal::Unreadable {
             bucket: bucket.clone(),
             path: path.clone(),
@@ -150,6 +204,23 @@ impl Mwaa {
             Err(error @ (ObjectError::Disk { .. } | ObjectError::Index(_))) => Err(error.into()),
             Ok(_) | Err(_) => Err(unreadable()),
         }
+    }
+
+    async fn invoke_rest_api(
+        &self,
+        name: &EnvironmentName,
+        call: RestCall,
+        caller: Option<Caller>,
+    ) -> Result<Response, Refusal> {
+        self.usable_host(name)?;
+        let grant = granted(caller)?.1;
+        let version = self.find(name)?.spec.airflow_version;
+        let rest = airflow::recipe(&version).map_or("v1", |recipe| recipe.rest);
+        let answer = rest::call(&self.airflow, (name.clone(), rest), grant, call).await?;
+        if answer.status.is_client_error() || answer.status.is_server_error() {
+            return Err(Refusal::Airflow(answer));
+        }
+        Ok(rest_json::answer(&response::rest(&answer)))
     }
 
     fn create_cli_token(
@@ -176,13 +247,10 @@ impl Mwaa {
         caller: Option<Caller>,
     ) -> Result<Response, Refusal> {
         let host = self.usable_host(name)?;
-        let Caller(identity) = caller.ok_or(Refusal::NobodyCalls)?;
-        let role = identity.airflow_role.name().ok_or(Refusal::NoAirflowRole)?;
-        let iam = iam_identity(&identity.arn);
-        let user = airflow_identity(&iam);
-        let grant = Grant { user: user.clone(), role: Some(role.to_owned()) };
+        let (iam, grant) = granted(caller)?;
         let token = self.tokens.issue_web(name, &grant);
-        Ok(rest_json::answer(&response::web_token(token.reveal(), &host, &iam, &user)))
+        let answer = response::web_token(token.reveal(), &host, &iam, &grant.user);
+        Ok(rest_json::answer(&answer))
     }
 
     /// Where a token for this environment can be used. An environment that does not run is not found.
@@ -193,4 +261,13 @@ impl Mwaa {
             _ => Err(Refusal::NotRunning(name.clone(), environment.status)),
         }
     }
+}
+
+/// Who calls, as IAM and as Airflow know them. Who has no Airflow role in IAM is turned away.
+fn granted(caller: Option<Caller>) -> Result<(String, Grant), Refusal> {
+    let Caller(identity) = caller.ok_or(Refusal::NobodyCalls)?;
+    let role = identity.airflow_role.name().ok_or(Refusal::NoAirflowRole)?;
+    let iam = iam_identity(&identity.arn);
+    let grant = Grant { user: airflow_identity(&iam), role: Some(role.to_owned()) };
+    Ok((iam, grant))
 }

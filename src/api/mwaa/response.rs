@@ -7,9 +7,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::Place;
 use super::request::page_token;
+use super::rest::Answer;
 use crate::environment::{Environment, Logging, Pinned};
 use crate::id::EnvironmentName;
 use crate::limits::ERROR_MESSAGE_MAX_CHARACTERS;
+use crate::runtime::Replacement;
 
 /// The five modules in the order of [`Logging`]: the member, and the end of the log group's name.
 const MODULES: [(&str, &str); 5] = [
@@ -20,8 +22,8 @@ const MODULES: [(&str, &str); 5] = [
     ("WorkerLogs", "Worker"),
 ];
 
-/// `CreateEnvironment`'s answer.
-pub(super) fn created(place: &Place, name: &EnvironmentName) -> Value {
+/// `CreateEnvironment`'s answer, and `UpdateEnvironment`'s.
+pub(super) fn arn(place: &Place, name: &EnvironmentName) -> Value {
     json!({ "Arn": environment_arn(place, name) })
 }
 
@@ -43,6 +45,11 @@ pub(super) fn web_token(token: &str, host: &str, iam: &str, airflow: &str) -> Va
         "IamIdentity": iam,
         "AirflowIdentity": airflow,
     })
+}
+
+/// `InvokeRestApi`'s answer.
+pub(super) fn rest(answer: &Answer) -> Value {
+    json!({ "RestApiStatusCode": answer.status.as_u16(), "RestApiResponse": answer.body })
 }
 
 /// `ListTagsForResource`'s answer.
@@ -147,7 +154,10 @@ fn last_update(environment: &Environment) -> Value {
         "Status": update.status.name(),
         "CreatedAt": update.at.as_epoch_seconds(),
         "Source": "windtunnel",
-        "WorkerReplacementStrategy": "FORCED",
+        "WorkerReplacementStrategy": match update.replacement {
+            Replacement::Forced => "FORCED",
+            Replacement::Graceful => "GRACEFUL",
+        },
     });
     if let Some((code, message)) = &update.error {
         let message: String = message.chars().take(ERROR_MESSAGE_MAX_CHARACTERS).collect();
@@ -226,7 +236,12 @@ mod tests {
             spec,
             status: Status::UpdateFailed,
             created: at,
-            last_update: LastUpdate { status: UpdateStatus::Failed, at, error },
+            last_update: LastUpdate {
+                status: UpdateStatus::Failed,
+                at,
+                error,
+                replacement: Replacement::Graceful,
+            },
             web: Some("127.0.0.1:8080".parse().unwrap()),
             queue: "airflow-celery-0".to_owned(),
         }

@@ -18,12 +18,14 @@ pub struct Failure {
     pub code: &'static str,
     pub status: StatusCode,
     pub message: String,
+    /// An error whose members are its own, and which has no message.
+    pub members: Option<serde_json::Value>,
 }
 
 impl Failure {
     /// An error of this name.
     pub fn new(code: &'static str, status: StatusCode, message: impl Into<String>) -> Failure {
-        Failure { code, status, message: message.into() }
+        Failure { code, status, message: message.into(), members: None }
     }
 }
 
@@ -42,7 +44,8 @@ pub fn empty() -> Response {
 pub fn failure(failure: &Failure) -> Response {
     // AWS: AccessDeniedException spells its one member with a capital (MWAA's service model).
     let member = if failure.code == "AccessDeniedException" { "Message" } else { "message" };
-    let body = serde_json::json!({ member: failure.message });
+    let message = || serde_json::json!({ member: failure.message });
+    let body = failure.members.clone().unwrap_or_else(message);
     let mut response = json(failure.status, body.to_string().into_bytes());
     response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(failure.code));
     response

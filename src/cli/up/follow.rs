@@ -149,6 +149,7 @@ impl Follow {
             Status::Unavailable => self.warn(&now, "`windtunnel restart` tries again"),
             Status::Creating
             | Status::Updating
+            | Status::CreatingSnapshot
             | Status::RollingBack
             | Status::Deleting
             | Status::Deleted => {}

@@ -1,33 +1,47 @@
-//! The constraints of MWAA's service model, and the sentences AWS says when one is broken.
+//! What MWAA's service model and its user guide demand of an environment's members.
 //!
-//! Promise: all broken constraints of a request are named at once. SDKs check only what is required and the smallest
-//! lengths, so everything is checked here.
+//! Promise: a request and a `windtunnel.toml` are measured with one yardstick, and all that is wrong is named at once.
+//! SDKs check only what is required and the smallest lengths, so everything is checked here. Touches nothing.
 
-use std::fmt::Display;
+pub mod environment;
+
+use std::fmt::{self, Display};
 
 /// What a text member must be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text {
+pub struct Text {
     /// In characters.
-    pub(super) max: usize,
-    /// The minimum length is 1 everywhere.
-    pub(super) pattern: Option<Pattern>,
+    pub max: usize,
+    /// In characters: 1 nearly everywhere.
+    pub min: usize,
+    pub pattern: Option<Pattern>,
+}
+
+impl Text {
+    /// Whether a value follows the rule.
+    pub fn accepts(self, value: &str) -> bool {
+        let mut faults = Faults::default();
+        faults.text("", value, self);
+        faults.0.is_empty()
+    }
 }
 
 /// The model's pattern, for the sentence, and what decides it.
 type Pattern = (&'static str, fn(&str) -> bool);
 
 const fn text(max: usize, pattern: &'static str, matches: fn(&str) -> bool) -> Text {
-    Text { max, pattern: Some((pattern, matches)) }
+    Text { max, min: 1, pattern: Some((pattern, matches)) }
 }
 
-pub(super) const ANY_PATH: Text = Text { max: 1024, pattern: None };
-pub(super) const CLASS: Text = Text { max: 1024, pattern: None };
-pub(super) const NAME: Text = text(80, "^[a-zA-Z][0-9a-zA-Z-_]*$", |name| {
+/// An empty path is none.
+pub const ANY_PATH: Text = Text { max: 1024, min: 0, pattern: None };
+pub const CLASS: Text = Text { max: 1024, min: 1, pattern: None };
+pub const REST_PATH: Text = Text { max: 64, min: 1, pattern: None };
+pub const NAME: Text = text(80, "^[a-zA-Z][0-9a-zA-Z-_]*$", |name| {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 });
-pub(super) const ROLE_ARN: Text =
+pub const ROLE_ARN: Text =
     text(1224, r"^arn:aws(-[a-z]+)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$", |arn| {
         let role = after_partition(arn).and_then(|rest| after_account(rest.strip_prefix("iam::")?));
         role.and_then(|rest| rest.strip_prefix("role")).is_some_and(|path| {
@@ -35,27 +49,27 @@ pub(super) const ROLE_ARN: Text =
             !name.is_empty() && all_of(name, "_+=,.@-/")
         })
     });
-pub(super) const BUCKET_ARN: Text =
+pub const BUCKET_ARN: Text =
     text(1224, r"^arn:aws(-[a-z]+)?:s3:::[a-z0-9.\-]+$", |arn| bucket_of(arn).is_some());
-pub(super) const VERSION: Text = text(32, "^[0-9a-z.]+$", |version| {
+pub const VERSION: Text = text(32, "^[0-9a-z.]+$", |version| {
     version.chars().all(|c| c.is_ascii_digit() || c.is_ascii_lowercase() || c == '.')
 });
-pub(super) const CONFIG_KEY: Text = text(64, "^[a-z]+([a-z0-9._]*[a-z0-9_]+)?$", |key| {
+pub const CONFIG_KEY: Text = text(64, "^[a-z]+([a-z0-9._]*[a-z0-9_]+)?$", |key| {
     key.starts_with(|c: char| c.is_ascii_lowercase())
         && !key.ends_with('.')
         && key
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_'))
 });
-pub(super) const CONFIG_VALUE: Text =
+pub const CONFIG_VALUE: Text =
     text(65_536, "^[ -~]+$", |value| value.chars().all(|c| matches!(c, ' '..='~')));
-pub(super) const SUBNET: Text = text(1024, r"^subnet-[a-zA-Z0-9\-._]+$", |id| {
+pub const SUBNET: Text = text(1024, r"^subnet-[a-zA-Z0-9\-._]+$", |id| {
     id.strip_prefix("subnet-").is_some_and(|rest| !rest.is_empty() && all_of(rest, "-._"))
 });
-pub(super) const SECURITY_GROUP: Text = text(1024, r"^sg-[a-zA-Z0-9\-._]+$", |id| {
+pub const SECURITY_GROUP: Text = text(1024, r"^sg-[a-zA-Z0-9\-._]+$", |id| {
     id.strip_prefix("sg-").is_some_and(|rest| !rest.is_empty() && all_of(rest, "-._"))
 });
-pub(super) const KMS_KEY: Text = text(
+pub const KMS_KEY: Text = text(
     1224,
     r"^(((arn:aws(-[a-z]+)?:kms:[-a-z0-9]+:\d{12}:)?key/)?[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12}|(arn:aws(-[a-z]+)?:kms:[-a-z0-9]+:\d{12}:)?alias/.+)$",
     |key| {
@@ -68,7 +82,7 @@ pub(super) const KMS_KEY: Text = text(
         alias || uuid
     },
 );
-pub(super) const WINDOW: Text =
+pub const WINDOW: Text =
     text(9, r"^(MON|TUE|WED|THU|FRI|SAT|SUN):([01]\d|2[0-3]):(00|30)$", |window| {
         let parts: Vec<_> = window.split(':').collect();
         let [day, hour, minute] = parts.as_slice() else { return false };
@@ -78,36 +92,56 @@ pub(super) const WINDOW: Text =
             && ["00", "30"].contains(minute)
     });
 const TAG_PATTERN: &str = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$";
-pub(super) const TAG_KEY: Text = text(128, TAG_PATTERN, is_tag_text);
-pub(super) const TAG_VALUE: Text = text(256, TAG_PATTERN, is_tag_text);
-pub(super) const ENVIRONMENT_ARN: Text =
+pub const TAG_KEY: Text = text(128, TAG_PATTERN, is_tag_text);
+pub const TAG_VALUE: Text = text(256, TAG_PATTERN, is_tag_text);
+pub const ENVIRONMENT_ARN: Text =
     text(1224, r"^arn:aws(-[a-z]+)?:airflow:[a-z0-9\-]+:\d{12}:environment/\w+.*$", |arn| {
         environment_of(arn).is_some()
     });
 
-/// The sentences about what a request broke.
+/// One member that breaks one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// As AWS spells it in its errors: `networkConfiguration.subnetIds`.
+    pub member: String,
+    /// What was given, or a stand-in for a secret.
+    pub value: String,
+    /// `Member must …`.
+    pub rule: String,
+}
+
+impl Display for Fault {
+    /// AWS's sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Fault { member, value, rule } = self;
+        write!(f, "Value '{value}' at '{member}' failed to satisfy constraint: {rule}")
+    }
+}
+
+/// What is wrong with a request.
 #[derive(Debug, Default)]
-pub(super) struct Faults(pub(super) Vec<String>);
+pub struct Faults(pub Vec<Fault>);
 
 impl Faults {
     /// Says that the value of a member breaks a rule.
-    pub(super) fn broken(&mut self, member: &str, value: impl Display, rule: impl Display) {
-        self.0.push(format!("Value '{value}' at '{member}' failed to satisfy constraint: {rule}"));
+    pub fn broken(&mut self, member: &str, value: impl Display, rule: impl Display) {
+        let (member, value, rule) = (member.to_owned(), value.to_string(), rule.to_string());
+        self.0.push(Fault { member, value, rule });
     }
 
     /// Checks a text.
-    pub(super) fn text(&mut self, member: &str, value: &str, rule: Text) {
+    pub fn text(&mut self, member: &str, value: &str, rule: Text) {
         self.text_shown(member, (value, value), rule);
     }
 
     /// Checks a text that must not be repeated to anybody.
-    pub(super) fn secret(&mut self, member: &str, value: &str, rule: Text) {
+    pub fn secret(&mut self, member: &str, value: &str, rule: Text) {
         self.text_shown(member, (value, "(hidden)"), rule);
     }
 
     fn text_shown(&mut self, member: &str, (value, shown): (&str, &str), rule: Text) {
-        if value.is_empty() {
-            let rule = "Member must have length greater than or equal to 1";
+        if value.chars().count() < rule.min {
+            let rule = format!("Member must have length greater than or equal to {}", rule.min);
             return self.broken(member, shown, rule);
         }
         if value.chars().count() > rule.max {
@@ -123,7 +157,7 @@ impl Faults {
     }
 
     /// A member that must be there.
-    pub(super) fn required<T>(&mut self, member: &str, value: Option<T>) -> Option<T> {
+    pub fn required<T>(&mut self, member: &str, value: Option<T>) -> Option<T> {
         if value.is_none() {
             self.broken(member, "null", "Member must not be null");
         }
@@ -131,7 +165,7 @@ impl Faults {
     }
 
     /// Checks that a text is one of a few.
-    pub(super) fn one_of(&mut self, member: &str, value: &str, set: &[&str]) {
+    pub fn one_of(&mut self, member: &str, value: &str, set: &[&str]) {
         if !set.contains(&value) {
             let rule = format!("Member must satisfy enum value set: [{}]", set.join(", "));
             self.broken(member, value, rule);
@@ -139,7 +173,7 @@ impl Faults {
     }
 
     /// Checks a number, and gives the nearest one that is allowed.
-    pub(super) fn number(&mut self, member: &str, value: i64, (min, max): (i64, i64)) -> u32 {
+    pub fn number(&mut self, member: &str, value: i64, (min, max): (i64, i64)) -> u32 {
         if value < min {
             let rule = format!("Member must have value greater than or equal to {min}");
             self.broken(member, value, rule);
@@ -151,7 +185,7 @@ impl Faults {
     }
 
     /// Checks how many elements a list or map has.
-    pub(super) fn size(&mut self, member: &str, size: usize, (min, max): (usize, usize)) {
+    pub fn size(&mut self, member: &str, size: usize, (min, max): (usize, usize)) {
         if size < min {
             let rule = format!("Member must have length greater than or equal to {min}");
             self.broken(member, format!("[{size} elements]"), rule);
@@ -163,14 +197,14 @@ impl Faults {
 }
 
 /// The bucket's name in its ARN.
-pub(super) fn bucket_of(arn: &str) -> Option<&str> {
+pub fn bucket_of(arn: &str) -> Option<&str> {
     let name = after_partition(arn)?.strip_prefix("s3:::")?;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
     (!name.is_empty() && name.chars().all(plain)).then_some(name)
 }
 
 /// The environment's name in its ARN.
-pub(super) fn environment_of(arn: &str) -> Option<&str> {
+pub fn environment_of(arn: &str) -> Option<&str> {
     let (region, rest) = after_partition(arn)?.strip_prefix("airflow:")?.split_once(':')?;
     let named = !region.is_empty()
         && region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
@@ -216,12 +250,6 @@ fn is_tag_text(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn accepts(rule: Text, value: &str) -> bool {
-        let mut faults = Faults::default();
-        faults.text("member", value, rule);
-        faults.0.is_empty()
-    }
 
     #[test]
     fn each_pattern_takes_what_the_model_takes_and_nothing_else() {
@@ -281,12 +309,12 @@ mod tests {
         ];
         for (rule, good, bad) in table {
             for value in *good {
-                assert!(accepts(*rule, value), "`{value}` should pass {rule:?}");
+                assert!(rule.accepts(value), "`{value}` should pass {rule:?}");
             }
             for value in *bad {
-                assert!(!accepts(*rule, value), "`{value}` should not pass {rule:?}");
+                assert!(!rule.accepts(value), "`{value}` should not pass {rule:?}");
             }
-            assert!(!accepts(*rule, &"a".repeat(rule.max + 1)));
+            assert!(!rule.accepts(&"a".repeat(rule.max + 1)));
         }
     }
 
@@ -294,6 +322,6 @@ mod tests {
     fn a_secret_is_not_repeated_in_its_error() {
         let mut faults = Faults::default();
         faults.secret("airflowConfigurationOptions.a.b", "pass\nword", CONFIG_VALUE);
-        assert!(!faults.0[0].contains("pass"));
+        assert!(!faults.0[0].to_string().contains("pass"));
     }
 }
