@@ -131,6 +131,25 @@ name!(
 );
 
 name!(
+    /// A log group's name (CloudWatch Logs API reference, `CreateLogGroup`).
+    LogGroupName,
+    "a log group name",
+    "1 to 512 of A-Z a-z 0-9 . - _ / #",
+    |name| (1..=512).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'/' | b'#'))
+);
+
+name!(
+    /// A log stream's name (CloudWatch Logs API reference, `CreateLogStream`).
+    LogStreamName,
+    "a log stream name",
+    "1 to 512 characters without : and *",
+    |name| (1..=512).contains(&name.chars().count()) && !name.contains([':', '*'])
+);
+
+name!(
     /// An environment's name (MWAA API reference, CreateEnvironment).
     EnvironmentName,
     "an environment name",

@@ -7,7 +7,8 @@
 //! - [`gateway`]: listeners, TLS, who may come in, which service a request is for.
 //! - [`api`]: the only rooms that know how AWS (and our UI) puts things in JSON and XML.
 //! - [`environment`], [`mirror`], [`delivery`], [`tokens`]: workflows; they join capabilities.
-//! - [`metrics`], [`objects`], [`queues`], [`runtime`], [`activity`]: capabilities, strangers to one another.
+//! - [`logs`], [`metrics`], [`objects`], [`queues`], [`runtime`], [`activity`]: capabilities, strangers to one
+//!   another.
 //! - [`airflow`], [`db`]: what Airflow is; one SQLite file and its journal.
 //! - [`id`], [`clock`], [`limits`], [`constraints`], [`config`]: names, time, numbers, what MWAA demands, settings.
 //!
@@ -35,6 +36,7 @@ pub mod environment;
 pub mod gateway;
 pub mod id;
 pub mod limits;
+pub mod logs;
 pub mod metrics;
 pub mod mirror;
 pub mod objects;

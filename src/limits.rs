@@ -259,3 +259,57 @@ pub const CONSOLE_UPLOAD_MAX_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 pub const CONSOLE_LINK_SECONDS: i64 = 60;
 /// What `windtunnel import` reads. An environment's description is a few kilobytes, its Airflow options included.
 pub const IMPORT_MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// A log event's overhead, in bytes: what every event counts beside its message (CloudWatch Logs API reference,
+/// `PutLogEvents`).
+pub const LOG_EVENT_OVERHEAD_BYTES: usize = 26;
+
+/// All events of one `PutLogEvents`, overhead included, and each one's own largest size (the same page).
+pub const LOG_BATCH_MAX_BYTES: usize = 1024 * 1024;
+
+/// Events in one `PutLogEvents`, and on one page of `GetLogEvents` and `FilterLogEvents` (the same reference).
+pub const LOG_EVENTS_MAX: u32 = 10_000;
+
+/// From the first to the last event of one `PutLogEvents`, in milliseconds (the same page).
+pub const LOG_BATCH_SPAN_MAX_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Events further ahead than this, in milliseconds, are rejected (the same page).
+pub const LOG_AHEAD_MAX_MS: i64 = 2 * 60 * 60 * 1000;
+
+/// Events older than this, in milliseconds, are rejected (the same page).
+pub const LOG_BEHIND_MAX_MS: i64 = 14 * 24 * 60 * 60 * 1000;
+
+/// Log groups or streams on one page (CloudWatch Logs API reference, `DescribeLogGroups`).
+pub const LOG_NAMES_MAX: u32 = 50;
+
+/// All log events together. The oldest go first: a laptop's disk is not CloudWatch.
+pub const LOGS_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Events that one look through a group reads before it lets other readers go on: some 10 ms.
+pub const LOG_SCAN_EVENTS: u32 = 5_000;
+
+/// Message bytes that one look through a group, or one page, holds in memory.
+pub const LOG_SCAN_BYTES: usize = 4 * 1024 * 1024;
+
+/// Looks through a group for one page of a search. A search that found little by then answers with a token.
+pub const LOG_SCANS_MAX: u32 = 40;
+
+/// Expired log events are looked for this often, in seconds.
+pub const LOG_SWEEP_SECONDS: u64 = 60 * 60;
+
+/// Expired log events that are removed in one transaction: writers wait behind it.
+pub const LOG_SWEEP_EVENTS: u32 = 5_000;
+
+/// Between two words to the journal about new lines of log streams, in milliseconds.
+pub const LOGS_ANNOUNCED_EVERY_MS: u64 = 500;
+
+/// The longest filter pattern (CloudWatch Logs API reference, `FilterLogEvents`).
+pub const LOG_PATTERN_MAX_CHARACTERS: usize = 1_024;
+
+/// A live tail ends after this, in seconds (CloudWatch Logs API reference, `StartLiveTail`).
+pub const LIVE_TAIL_MAX_SECONDS: u64 = 3 * 60 * 60;
+
+/// Between two updates of a live tail, in milliseconds (the same page).
+pub const LIVE_TAIL_UPDATE_MS: u64 = 1_000;
+
+/// Events in one update of a live tail; it says that it left some out beyond (the same page).
+pub const LIVE_TAIL_EVENTS_MAX: usize = 500;

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::activity::Activity;
+use crate::api::cloudwatch_logs::CloudwatchLogs;
 use crate::api::console::{self, Console};
 use crate::api::mwaa::{self, Mwaa};
 use crate::api::s3::S3;
@@ -30,6 +31,7 @@ use crate::environment::{self, Environments};
 use crate::gateway::tls::{self, Tls};
 use crate::gateway::{self, Front, activity::Recorder, aws::Aws, door::Door};
 use crate::id::EnvironmentName;
+use crate::logs::Logs;
 use crate::metrics::{self, Metrics};
 use crate::objects::{self, Objects};
 use crate::queues::{self, Queues};
@@ -54,6 +56,7 @@ pub struct Running {
     /// What the mirror and the deliveries have to say to a person.
     pub notes: mpsc::UnboundedReceiver<Note>,
     queues: Queues,
+    logs: Logs,
     tasks: Tasks,
     instance: PathBuf,
 }
@@ -144,6 +147,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             tokens: house.rooms.tokens.clone(),
             identity: house.config.identities[0].clone(),
             objects: house.rooms.objects.clone(),
+            logs: house.rooms.logs.clone(),
             addresses,
             token: instance.token.clone(),
             ending: ending.clone(),
@@ -152,9 +156,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     house.serve_environments(listeners.web, wishes);
     let instance = instance.write(&house.config.state)?;
     let started = house.start_project().await;
-    let House { environments, tasks, rooms: Rooms { queues, .. }, .. } = house;
+    let House { environments, tasks, rooms: Rooms { queues, logs, .. }, .. } = house;
     let running =
-        Running { addresses, environments, ending, reports, notes, queues, tasks, instance };
+        Running { addresses, environments, ending, reports, notes, queues, logs, tasks, instance };
     if let Err(error) = started {
         running.stop().await;
         return Err(error);
@@ -179,10 +183,11 @@ impl House {
         let Config { account, region, auth, identities, object_ownership, .. } = &self.config;
         let mut identities = identities.clone();
         identities.push(role);
-        let Rooms { objects, queues, tokens, metrics, .. } = self.rooms.clone();
+        let Rooms { objects, queues, logs, tokens, metrics, .. } = self.rooms.clone();
         self.tasks.running.spawn(objects.clone().run_lifecycle(self.tasks.outer.clone()));
         // With the endpoint: Airflow measures its own end too.
         self.tasks.running.spawn(metrics.run(self.tasks.aws.clone()));
+        self.tasks.running.spawn(logs.clone().run(self.tasks.aws.clone()));
         let endpoint = Aws {
             s3: S3::new(
                 objects.clone(),
@@ -201,6 +206,7 @@ impl House {
                 region: region.clone(),
                 account: account.clone(),
             }),
+            logs: CloudwatchLogs::new(logs, account.clone(), region.clone()),
             identities: identities.into(),
             auth: *auth,
             recorder: Recorder { activity: Activity::default(), clock: self.clock.clone() },
@@ -295,6 +301,7 @@ impl Running {
         self.environments.shutdown().await;
         // Airflow is gone; whoever else waits for a message has nothing to wait for.
         self.queues.close();
+        self.logs.close();
         self.tasks.aws.cancel();
         while self.tasks.running.join_next().await.is_some() {}
         instance::remove(&self.instance);
@@ -307,6 +314,7 @@ struct Rooms {
     db: Db,
     objects: Objects,
     queues: Queues,
+    logs: Logs,
     metrics: Metrics,
     tokens: Tokens,
     runtime: Arc<dyn Runtime>,
@@ -330,6 +338,8 @@ impl Rooms {
             .map_err(StartError::Objects)?
             .with_durability(config.durability);
         let queues = Queues::open(db.clone(), clock.clone()).await.map_err(StartError::Queues)?;
+        let path = config.state.join("logs.db");
+        let logs = Logs::open(&path, config.durability, clock.clone(), db.clone()).await?;
         let metrics =
             Metrics::open(db.clone(), clock.clone()).await.map_err(StartError::Metrics)?;
         let tokens = Tokens::open(&config.state, db.clone(), clock.clone())
@@ -342,7 +352,7 @@ impl Rooms {
             clock: clock.clone(),
         }));
         runtime.sweep().await.map_err(StartError::Sweep)?;
-        Ok(Rooms { db, objects, queues, metrics, tokens, runtime })
+        Ok(Rooms { db, objects, queues, logs, metrics, tokens, runtime })
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::Schema;
 use crate::clock::{Clock, Timestamp};
-use crate::id::{BucketName, EnvironmentName, ObjectKey, VersionId};
+use crate::id::{BucketName, EnvironmentName, LogGroupName, LogStreamName, ObjectKey, VersionId};
 use crate::limits::JOURNAL_MAX_EVENTS;
 
 pub(super) const SCHEMA: Schema = Schema {
@@ -52,6 +52,8 @@ pub enum Event {
         /// Tasks that a worker has taken.
         running: u64,
     },
+    /// A log stream has new events; `last` is the number of the newest one. Told twice a second at most.
+    LogsAppended { group: LogGroupName, stream: LogStreamName, last: u64 },
 }
 
 /// An event with its place.

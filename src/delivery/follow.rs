@@ -160,7 +160,8 @@ impl Follow {
             }
             Event::EnvironmentChanged { .. }
             | Event::DagParsed { .. }
-            | Event::WorkersScaled { .. } => None,
+            | Event::WorkersScaled { .. }
+            | Event::LogsAppended { .. } => None,
         }
     }
 

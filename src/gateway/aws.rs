@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::json;
 
+use crate::api::cloudwatch_logs::CloudwatchLogs;
 use crate::api::mwaa::Mwaa;
 use crate::api::s3::S3;
 use crate::api::sqs::Sqs;
@@ -22,6 +23,7 @@ pub struct Aws {
     pub s3: S3,
     pub sqs: Sqs,
     pub mwaa: Mwaa,
+    pub logs: CloudwatchLogs,
     pub identities: std::sync::Arc<[Identity]>,
     pub auth: Auth,
     pub recorder: Recorder,
@@ -33,6 +35,7 @@ enum Service {
     S3,
     Sqs,
     Mwaa,
+    Logs,
     /// A service that windtunnel does not serve.
     Other(String),
 }
@@ -55,6 +58,7 @@ impl Aws {
         let response = match service {
             Service::Sqs => stamp(self.sqs.call(request).await, &id),
             Service::Mwaa => stamp(self.mwaa.call(request).await, &id),
+            Service::Logs => stamp(self.logs.call(request).await, &id),
             // S3 reads signatures by itself; our own pages have other ways to objects.
             Service::S3 => not_served("s3"),
             Service::Other(name) => not_served(&name),
@@ -78,6 +82,14 @@ impl Aws {
                 let id = request_id(request.extensions());
                 let answer = match self.admit(request).await {
                     Ok(request) => self.mwaa.call(request).await,
+                    Err(refusal) => refusal,
+                };
+                stamp(answer, &id)
+            }
+            Service::Logs => {
+                let id = request_id(request.extensions());
+                let answer = match self.admit(request).await {
+                    Ok(request) => self.logs.call(request).await,
                     Err(refusal) => refusal,
                 };
                 stamp(answer, &id)
@@ -132,6 +144,7 @@ impl Service {
             "s3" => Service::S3,
             "sqs" => Service::Sqs,
             "airflow" => Service::Mwaa,
+            "logs" => Service::Logs,
             other => Service::Other(other.to_owned()),
         }
     }
@@ -142,6 +155,7 @@ impl Service {
             Service::S3 => "s3",
             Service::Sqs => "sqs",
             Service::Mwaa => "airflow",
+            Service::Logs => "logs",
             Service::Other(name) => name,
         }
     }
@@ -169,6 +183,7 @@ fn service(headers: &HeaderMap, uri: &http::Uri) -> Service {
     if let Some(target) = text(headers, "x-amz-target") {
         return match target.split('.').next().unwrap_or_default() {
             "AmazonSQS" => Service::Sqs,
+            "Logs_20140328" => Service::Logs,
             other => Service::Other(other.to_owned()),
         };
     }
@@ -177,6 +192,7 @@ fn service(headers: &HeaderMap, uri: &http::Uri) -> Service {
             "s3" => Service::S3,
             "sqs" => Service::Sqs,
             "airflow" => Service::Mwaa,
+            "logs" => Service::Logs,
             _ => Service::Other(scope),
         };
     }
@@ -251,12 +267,17 @@ mod tests {
 
     #[test]
     fn the_credential_scope_tells_the_service() {
-        let cases = [("s3", Service::S3), ("sqs", Service::Sqs), ("airflow", Service::Mwaa)];
+        let cases = [
+            ("s3", Service::S3),
+            ("sqs", Service::Sqs),
+            ("airflow", Service::Mwaa),
+            ("logs", Service::Logs),
+        ];
         for (scope, expected) in cases {
             assert_eq!(service(|r| r.uri("/x").header("authorization", signed(scope))), expected);
         }
-        let logs = service(|r| r.uri("/").header("authorization", signed("logs")));
-        assert_eq!(logs, Service::Other("logs".to_owned()));
+        let other = service(|r| r.uri("/").header("authorization", signed("glue")));
+        assert_eq!(other, Service::Other("glue".to_owned()));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod door;
 mod history;
 mod identities;
 mod journeys;
+mod logs;
 mod mistakes;
 mod mwaa;
 mod readme;

@@ -5,6 +5,7 @@ use http::StatusCode;
 use super::json;
 use crate::api::wire::Response;
 use crate::id::{BucketName, EnvironmentName, VersionId};
+use crate::logs::LogError;
 use crate::objects::{BucketError, DeleteError, ObjectError, PutError};
 use crate::runtime::ExecError;
 
@@ -48,6 +49,8 @@ pub(super) enum Failure {
     NoSuchBucket(BucketName),
     #[error("the object store failed")]
     Objects(ObjectError),
+    #[error(transparent)]
+    Logs(#[from] LogError),
     #[error("the journal failed")]
     Journal(#[from] rusqlite::Error),
 }
@@ -96,7 +99,10 @@ impl Failure {
             | Failure::NoSuchVersion(_)
             | Failure::NoSuchBucket(_)
             | Failure::Put(PutError::NoSuchBucket(_))
-            | Failure::DeleteMarker(_) => StatusCode::NOT_FOUND,
+            | Failure::DeleteMarker(_)
+            | Failure::Logs(LogError::NoSuchGroup(_) | LogError::NoSuchStream(_)) => {
+                StatusCode::NOT_FOUND
+            }
             Failure::NoToken | Failure::UsedLink => StatusCode::FORBIDDEN,
             Failure::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Failure::BadBody(_)
@@ -117,6 +123,10 @@ impl Failure {
             }
             Failure::Objects(error) => {
                 tracing::error!(%error, "the console could not read an object");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Failure::Logs(LogError::Index(error)) => {
+                tracing::error!(%error, "the console could not read logs");
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             Failure::Journal(error) => {

@@ -79,7 +79,8 @@ impl Folded {
             }
             Event::ObjectWritten { .. }
             | Event::EnvironmentChanged { .. }
-            | Event::WorkersScaled { .. } => {}
+            | Event::WorkersScaled { .. }
+            | Event::LogsAppended { .. } => {}
         }
     }
 }

@@ -13,6 +13,7 @@ mod files;
 mod history;
 mod import_errors;
 mod launches;
+mod logs;
 mod query;
 mod relay;
 mod session;
@@ -41,6 +42,7 @@ use crate::db::Db;
 use crate::environment::{Environment, Environments};
 use crate::id::EnvironmentName;
 use crate::limits::{CONSOLE_BODY_MAX_BYTES, CONSOLE_COMMAND_SECONDS};
+use crate::logs::Logs;
 use crate::objects::Objects;
 use crate::runtime::{ExecError, Report, Runtime};
 use crate::tokens::Tokens;
@@ -72,6 +74,7 @@ pub struct Surroundings {
     pub auth: Auth,
     /// `.windtunnel/environments`.
     pub home: PathBuf,
+    pub logs: Logs,
     /// Where windtunnel really listens.
     pub addresses: Addresses,
     /// What every request must bring along.
@@ -172,6 +175,7 @@ impl Console {
         let around = &self.around;
         match path.split_once('/').unwrap_or((path, "")) {
             ("aws", rest) => self.aws(rest, request).await,
+            ("logs", rest) => logs::answer(around, rest, (request.method(), &uri)).await,
             ("environments", rest) => self.of_environment(rest, request).await,
             ("activity", seq) if !seq.is_empty() => calls::one(around, seq),
             _ => match (request.method(), path) {
