@@ -167,6 +167,18 @@ pub const BATCH_MAX_BYTES: usize = 1024 * 1024;
 /// A warm interpreter takes 2 to 20 s (Airflow 3, cold disk); past this it hangs.
 pub const INTERPRETER_START_MAX_SECONDS: u64 = 120;
 
+/// A warm interpreter that `check`, `test` and `run` share ends when nobody has asked for this long: a coffee's length.
+pub const WORKBENCH_IDLE_SECONDS: u64 = 15 * 60;
+
+/// What importing one DAG file may take beyond Airflow itself, in bytes: an mw1.small component has 2 GiB.
+pub const DAG_IMPORT_MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// MWAA's limit for the import of one DAG file (`core.dagbag_import_timeout`), in seconds.
+pub const DAG_IMPORT_MAX_SECONDS: f64 = 30.0;
+
+/// Imports slower than this, in seconds, are worth a word: Airflow repeats them every 30 s.
+pub const DAG_IMPORT_SLOW_SECONDS: f64 = 5.0;
+
 /// The largest frame we take from the warm interpreter: a parse of thousands of files.
 pub const INTERPRETER_FRAME_MAX_BYTES: usize = 256 * 1024 * 1024;
 

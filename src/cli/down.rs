@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::client::Client;
 use super::failure::{Failure, NO};
 use super::{Place, terminal};
+use crate::runtime::process::workbench::Workbench;
 
-/// Stop the running windtunnel of this project
+/// Stop the running windtunnel of this project, and the interpreter that `check` keeps warm
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  windtunnel down")]
 pub(super) struct Down {
@@ -23,6 +24,11 @@ pub(super) async fn run(place: &Place, asked: &Down) -> Result<ExitCode, Failure
     let stopped = stop(&state, Duration::from_secs(asked.timeout)).await?;
     let word = if stopped { "has stopped" } else { "is not running for this project" };
     terminal::note(&format!("windtunnel {word}"));
+    if let Some(bench) = Workbench::find(&state).await
+        && bench.stop().await.is_ok()
+    {
+        terminal::note("the warm interpreter of `check` has ended");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,6 +4,7 @@
 //! Exit codes: 0 done, 1 it ran and the answer is no, 2 wrong use or cannot run; 70 a fault of windtunnel's own.
 
 mod airflow;
+mod check;
 mod client;
 mod completion;
 mod detach;
@@ -24,6 +25,7 @@ mod status;
 mod terminal;
 mod up;
 mod versions;
+mod workbench;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -79,6 +81,7 @@ enum Verb {
     Env(env::Env),
     Exec(exec::Exec),
     Airflow(airflow::Airflow),
+    Check(check::Check),
     Open(open::Open),
     Versions(versions::Versions),
     Diff(diff::Diff),
@@ -139,6 +142,7 @@ async fn run(place: Place, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Env(asked) => env::run(&place, &asked).await,
         Verb::Exec(asked) => exec::run(&place, &asked).await,
         Verb::Airflow(asked) => airflow::run(&place, asked).await,
+        Verb::Check(asked) => check::run(&place, &asked).await,
         Verb::Open(asked) => open::run(&place, asked).await,
         Verb::Versions(asked) => versions::run(&place, &asked).await,
         Verb::Diff(asked) => diff::run(&place, &asked).await,

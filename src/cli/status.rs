@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::failure::Failure;
 use super::{Place, terminal};
+use crate::runtime::process::workbench::Workbench;
 
 /// Show what runs for this project, and where it listens
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,13 @@ pub(super) struct Status {
 }
 
 pub(super) async fn run(place: &Place, asked: &Status) -> Result<ExitCode, Failure> {
-    let (_, status) = Client::needed(&place.state()?).await?;
+    let state = place.state()?;
+    let (_, mut status) = Client::needed(&state).await?;
+    if let Some(bench) = Workbench::find(&state).await
+        && let Ok((pid, children)) = bench.ping().await
+    {
+        status["warm_interpreter"] = json!({ "pid": pid, "children": children });
+    }
     if asked.json {
         terminal::result(&status.to_string());
     } else {
@@ -40,6 +47,9 @@ fn table(status: &Value) -> String {
     line(format!("AWS      {}", text(&status["aws_endpoint"])));
     line(format!("console  {}", text(&status["console"])));
     line(format!("pid      {} ({} runtime)", status["pid"], text(&status["runtime"])));
+    if let Some(pid) = status["warm_interpreter"]["pid"].as_u64() {
+        line(format!("warm     pid {pid} (of check, test and run; ends when idle)"));
+    }
     for environment in status["environments"].as_array().into_iter().flatten() {
         let web = environment["webserver_url"].as_str();
         line(format!(

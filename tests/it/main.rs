@@ -8,6 +8,7 @@
     reason = "tests start programs, read their own environment, and print the figures they measure"
 )]
 
+mod check;
 mod cli;
 mod crash;
 mod door;

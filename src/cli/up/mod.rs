@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::config::flags::Flags;
 use crate::config::private::state_mode;
 use crate::daemon;
-pub(super) use settle::docker_answers;
+pub(super) use settle::{docker_answers, version};
 
 /// Start everything and stay in the foreground; Ctrl-C stops it cleanly
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,7 @@ pub(super) async fn run(mut place: Place, asked: Up) -> Result<ExitCode, Failure
 
 async fn begin(place: &Place, asked: &Up) -> Result<ExitCode, Failure> {
     let config = place.config(&asked.flags)?;
-    settle::version(&config)?;
+    version(&config)?;
     let runtime = settle::runtime(&config, &place.machine)?;
     prepare(&config.state)?;
     let lock = lock(&config.state).await?;

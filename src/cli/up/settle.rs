@@ -16,7 +16,7 @@ use crate::daemon::StartError;
 pub(super) const LOG_HINT: &str = ".windtunnel/windtunnel.log has more";
 
 /// Refuses a version that we have no recipe for.
-pub(super) fn version(config: &Config) -> Result<(), Failure> {
+pub(in super::super) fn version(config: &Config) -> Result<(), Failure> {
     let Some(environment) = &config.environment else { return Ok(()) };
     let wanted = &environment.airflow_version;
     if airflow::recipe(wanted).is_some() {

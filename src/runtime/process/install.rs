@@ -142,6 +142,32 @@ impl Installer {
         self.cache.join("airflow").join(format!("{}-py{python}-{id}", recipe.version))
     }
 
+    /// A folder with `packages` for Airflow's Python, of the version's release date where the lock knows them.
+    pub(super) async fn tools(
+        &self,
+        recipe: &Recipe,
+        base: &Interpreter,
+        packages: &[&str],
+    ) -> Result<PathBuf, LaunchError> {
+        let key = digest(&[base.id.as_bytes(), packages.join(" ").as_bytes()]);
+        let home = self.cache.join("tools").join(format!("pytest-{}", &key[..12]));
+        if home.join(COMPLETE).exists() {
+            return Ok(home);
+        }
+        let _lock = self.lock().await?;
+        let said = "installing pytest for this version of Airflow, once".to_owned();
+        self.progress.tell(Report::Said(Stage::Tools, said));
+        let uv = self.uv(recipe).await?;
+        let constraints = home.with_extension("constraints");
+        write(&constraints, recipe.lock)?;
+        let mut command = self.tool(&uv);
+        command.args(["pip", "install", "--quiet", "--compile-bytecode", "--target"]).arg(&home);
+        command.arg("--python").arg(&base.python).arg("-c").arg(&constraints).args(packages);
+        self.run(command, "cannot install pytest", NETWORK).await?;
+        mark(&home)?;
+        Ok(home)
+    }
+
     /// The base environment with a project's requirements in front of it.
     pub(super) async fn project(
         &self,

@@ -185,7 +185,7 @@ pub(super) enum Exit {
 
 impl Exit {
     /// As a shell reports it.
-    fn code(&self) -> i32 {
+    pub(super) fn code(&self) -> i32 {
         match self {
             Exit::Code { rc } => *rc,
             Exit::Signal { signal } => 128 + signal,
@@ -205,7 +205,7 @@ impl std::fmt::Display for Exit {
 }
 
 /// Variables that differ from the interpreter's own; `None` removes one.
-pub(super) type Difference = std::collections::BTreeMap<String, Option<String>>;
+pub type Difference = std::collections::BTreeMap<String, Option<String>>;
 
 /// A connection with its one request on the way.
 #[derive(Debug)]
@@ -272,13 +272,23 @@ fn keep(kept: &mut Vec<u8>, data: &[u8]) {
 }
 
 async fn write_frame(stream: &mut UnixStream, kind: u8, payload: &[u8]) -> io::Result<()> {
+    stream.write_all(&frame(kind, payload)?).await
+}
+
+/// The bytes of one frame.
+pub(super) fn frame(kind: u8, payload: &[u8]) -> io::Result<Vec<u8>> {
     let size = u32::try_from(payload.len())
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a frame over 4 GiB"))?;
     let mut frame = Vec::with_capacity(payload.len() + 5);
     frame.push(kind);
     frame.extend_from_slice(&size.to_be_bytes());
     frame.extend_from_slice(payload);
-    stream.write_all(&frame).await
+    Ok(frame)
+}
+
+/// Asks one thing and waits for its end: the result, and what was printed.
+pub(super) async fn ask(socket: &Path, request: &Value) -> io::Result<(Vec<u8>, Output)> {
+    Call::open(socket, request).await?.finish().await
 }
 
 /// Runs `airflow <argv>`. Dropping the future ends the command.
@@ -395,8 +405,17 @@ static CODE: &[(&str, &str)] = &[
     ("sitecustomize.py", include_str!("../python/sitecustomize.py")),
     ("template2.py", include_str!("../python/template2.py")),
     ("webserver_config.py", include_str!("../python/webserver_config.py")),
+    ("windtunnel_bench.py", include_str!("../python/windtunnel_bench.py")),
+    ("windtunnel_check.py", include_str!("../python/windtunnel_check.py")),
+    ("windtunnel_probe.py", include_str!("../python/windtunnel_probe.py")),
     ("zygote.py", include_str!("../python/zygote.py")),
 ];
+
+/// Differs whenever one of them does.
+pub(super) fn code_digest() -> String {
+    let parts: Vec<&[u8]> = CODE.iter().map(|(_, text)| text.as_bytes()).collect();
+    super::digest(&parts)
+}
 
 /// Writes our Python files into `folder`, where they differ from what is there.
 pub(super) fn write_code(folder: &Path) -> io::Result<()> {

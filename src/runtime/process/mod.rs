@@ -18,6 +18,7 @@ mod requirements;
 mod startup;
 mod supervise;
 mod sweep;
+pub mod workbench;
 mod workers;
 
 use std::collections::BTreeMap;

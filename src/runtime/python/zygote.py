@@ -2,11 +2,13 @@
 
 One process per environment, started as
 
-    python zygote.py --socket PATH --recipe airflow2 [--grace SECONDS]
+    python zygote.py --socket PATH --recipe airflow2 [--grace SECONDS] [--also MODULE] [--idle SECONDS]
 
 It listens on the Unix socket before it warms up (early callers wait in the backlog), writes one JSON
 line on stdout when it is warm, and lives until its stdin reaches end of file (the lifeline to whoever
-started it) or it is told to stop with SIGTERM. Either way it takes its children along.
+started it) or it is told to stop with SIGTERM. Either way it takes its children along. With `--idle` it
+has no lifeline: it goes when nobody has asked for anything that long. `--also` names a module whose
+`warm()` imports what else its callers want.
 
 One connection is one request. A frame is a type (one byte), a length (u32, big endian) and a payload:
 
@@ -137,8 +139,10 @@ def exit_of(status):
 class Zygote:
     """The event loop: connections, children and timers. Everything here runs in the one thread."""
 
-    def __init__(self, listener, recipe, grace):
+    def __init__(self, listener, recipe, grace, idle=None):
         self.listener = listener
+        self.idle = idle
+        self.quiet_since = time.monotonic()
         self.recipe = recipe
         self.grace = grace
         self.calls = set()
@@ -147,7 +151,7 @@ class Zygote:
         self.timers = []  # (when, callback); a handful at most
         self.stopping = False
         self.selector = selectors.DefaultSelector()
-        self.lifeline = 0
+        self.lifeline = 0 if idle is None else None
         self.wakeup, self.wakeup_writer = os.pipe()
         for fd in (self.wakeup, self.wakeup_writer):
             os.set_blocking(fd, False)
@@ -159,7 +163,10 @@ class Zygote:
             signal.signal(number, lambda *_: None)  # a handler must exist; the wake-up byte tells us
         self.selector.register(self.wakeup, selectors.EVENT_READ, self.on_signal)
         self.selector.register(self.listener, selectors.EVENT_READ, self.on_connection)
-        self.selector.register(self.lifeline, selectors.EVENT_READ, self.on_lifeline)
+        if self.lifeline is None:
+            self.after(self.idle, self.rest)
+        else:
+            self.selector.register(self.lifeline, selectors.EVENT_READ, self.on_lifeline)
         self.reap()  # a child of the warm-up's, should a library have left one
         while not (self.stopping and not self.leaders):
             for key, events in self.selector.select(self.next_timer()):
@@ -223,6 +230,15 @@ class Zygote:
         if not os.read(self.lifeline, 4096):
             self.selector.unregister(self.lifeline)
             self.stop(min(self.grace, ABANDONED_GRACE_SECONDS))
+
+    def rest(self):
+        """Stops when nobody has asked for anything for long enough; looks again when that could be."""
+        busy = bool(self.calls or self.leaders)
+        left = self.idle if busy else self.quiet_since + self.idle - time.monotonic()
+        if left > 0:
+            self.after(left, self.rest)
+        else:
+            self.stop(self.grace)
 
     def stop(self, grace):
         if self.stopping:
@@ -437,6 +453,7 @@ class Call:
             self.close_pipe(fd)
         self.close_stdin()
         self.zygote.calls.discard(self)
+        self.zygote.quiet_since = time.monotonic()
 
     # Requests
 
@@ -446,7 +463,13 @@ class Call:
             raise ValueError("a connection carries one request; open another")
         if self.zygote.stopping:
             raise ValueError("the interpreter is stopping")
-        starters = {"ping": self.ping, "run": self.run, "component": self.component, "parse": self.parse_files}
+        starters = {
+            "ping": self.ping,
+            "run": self.run,
+            "component": self.component,
+            "parse": self.parse_files,
+            "stop": self.stop_all,
+        }
         if kind not in starters:
             raise ValueError(f"no such request: {kind!r}; known are {', '.join(starters)}")
         starters[kind](**request)
@@ -455,16 +478,27 @@ class Call:
         self.send_json(b"R", {**READY, "children": len(self.zygote.leaders), "threads": threading.active_count()})
         self.finish({"rc": 0})
 
-    def run(self, argv, call=None, env=None, cwd=None, stdin=False):
-        """Runs `argv` (the recipe's command line, or `module:function` given as `call`) to its end."""
+    def stop_all(self):
+        """Stops the interpreter and its children, as SIGTERM does."""
+        self.finish({"rc": 0})
+        self.zygote.stop(self.zygote.grace)
+
+    def run(self, argv, call=None, env=None, cwd=None, stdin=False, tty=None):
+        """Runs `argv` (the recipe's command line, or `module:function` given as `call`) to its end.
+
+        With `tty`, the path of the caller's terminal, that is all three of its streams: no frames.
+        """
         theirs = []
-        if stdin:
+        if tty is not None:
+            # Not as its controlling terminal, which is the caller's own: signals come as K frames.
+            theirs += [os.open(tty, os.O_RDWR | os.O_NOCTTY) for _ in range(3)]
+        elif stdin:
             reader, writer = os.pipe()
             theirs.append(reader)
             self.stdin = self.zygote.own(writer)
         else:
             theirs.append(os.open(os.devnull, os.O_RDONLY))
-        for kind in (b"O", b"E"):
+        for kind in () if tty is not None else (b"O", b"E"):
             reader, writer = os.pipe()
             theirs.append(writer)
             self.pipes[self.zygote.own(reader)] = kind
@@ -779,7 +813,12 @@ def main():
     arguments.add_argument("--socket", required=True)
     arguments.add_argument("--recipe", required=True)
     arguments.add_argument("--grace", type=float, default=20.0)
+    arguments.add_argument("--also")
+    arguments.add_argument("--idle", type=float)
     options = arguments.parse_args()
+    if options.idle is not None:
+        # Away from the terminal that it was called from, and its signals.
+        os.setsid()
     listener = listen(options.socket)
     prctl(SUBREAPER, 1)
     # Stdout is for the one line; whatever a library prints while it is imported goes to the log.
@@ -788,6 +827,8 @@ def main():
     recipe = importlib.import_module(options.recipe)
     gc.disable()
     READY.update(recipe.warm())
+    if options.also:
+        importlib.import_module(options.also).warm()
     # Frozen objects are never traversed again, so a child's collector does not copy the shared pages.
     # Garbage is frozen too: collecting it would leave holes, and children would copy pages to fill them.
     gc.freeze()
@@ -795,7 +836,7 @@ def main():
     # The same for whatever our children fork: their collectors leave the inherited pages alone.
     os.register_at_fork(after_in_child=gc.freeze)
     READY.update(pid=os.getpid(), seconds=round(time.monotonic() - began, 3))
-    zygote = Zygote(listener, recipe, options.grace)
+    zygote = Zygote(listener, recipe, options.grace, options.idle)
     with ready:
         print(json.dumps({"ready": READY}), file=ready)
     try:
