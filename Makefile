@@ -5,12 +5,13 @@
 #   make check   what CI runs: format, clippy, every test
 #   make bench   the figures of the README, measured here
 #   make ui      the console's bundle (a stand-in page until it is built)
+#   make fuzz    the fuzz targets of fuzz/, a minute each (needs `cargo install cargo-fuzz`)
 #   make build   target/release/windtunnel
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: up build test check ui bench clients tools
+.PHONY: up build test check ui bench clients tools fuzz
 
 CARGO  ?= cargo
 PYTHON ?= python3
@@ -59,3 +60,13 @@ ui:
 bench: build clients
 	WINDTUNNEL_TEST_CLIENTS=$(CLIENTS) WINDTUNNEL_BINARY=$(BINARY) benches/s3
 	WINDTUNNEL_TEST_CLIENTS=$(CLIENTS) WINDTUNNEL_BINARY=$(BINARY) benches/run
+
+# No code of ours is unsafe, so no sanitizer is needed, and the stable compiler will do.
+FUZZ_SECONDS ?= 60
+fuzz:
+	cd fuzz && export CARGO_TARGET_DIR=$(TARGET)/fuzz && \
+	for target in $$($(CARGO) fuzz list --fuzz-dir .); do \
+	  mkdir -p corpus/$$target; \
+	  $(CARGO) fuzz run --fuzz-dir . --sanitizer none $$target corpus/$$target seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10; \
+	done

@@ -299,6 +299,12 @@ def created_by_api(name, bucket):
     cookie = {"session": first.session.cookies["session"]}
     strange = requests.get(f"https://{second.host}/api/v1/dags", cookies=cookie, timeout=10)
     assert strange.status_code in (401, 403), "one environment's session is nothing to another"
+    web = {"token": mwaa.create_web_login_token(Name=name)["WebToken"]}
+    strange = requests.post(f"https://{second.host}/aws_mwaa/login", data=web, timeout=10)
+    assert strange.status_code in (401, 403) and not strange.cookies, "nor its web-login token"
+    bearer = {"Authorization": f"Bearer {mwaa.create_cli_token(Name=name)['CliToken']}", "Content-Type": "text/plain"}
+    strange = requests.post(f"https://{second.host}/aws_mwaa/cli", headers=bearer, data="version", timeout=10)
+    assert strange.status_code in (401, 403), "nor its CLI token"
     mwaa.delete_environment(Name="second")
 
     def gone():

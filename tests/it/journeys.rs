@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::support::{
-    Project, SOON, Steps, Windtunnel, airflow_turn, done, figure, finished, repository, told,
-    wait_for,
+    Project, SOON, Steps, Windtunnel, airflow_turn, done, figure, finished, javascript, repository,
+    skipped, told, wait_for,
 };
 
 /// The sample project's environment and bucket, as its `windtunnel.toml` names them.
@@ -118,6 +118,10 @@ fn published_samples_trigger_dags(steps: &mut Steps, up: &Windtunnel<'_>) {
         up.python("samples/rest_session.py", &[NAME, "hello_taskflow"]);
         came_out("compose", "world");
     });
+    steps.step("JavaScript: AWS's SDK, with the host prefix and without", || {
+        let Some(folder) = javascript() else { return skipped("JavaScript", "there is no npm") };
+        done(up.tool("node").arg(folder.join("mwaa.js")).arg(NAME));
+    });
     steps.step("variables are imported with one token", || {
         up.project.write("variables.json", r#"{"one": "1", "two": "2"}"#);
         up.python(
@@ -135,6 +139,28 @@ fn published_samples_trigger_dags(steps: &mut Steps, up: &Windtunnel<'_>) {
         up.python("journey.py", &["runs", NAME, "caller"]);
         came_out("compose", "world");
     });
+    steps.step("every sample in Python works from inside a task too", || {
+        for sample in ["cli_token", "cli_token_lambda", "rest_session", "variables_import"] {
+            let file = repository().join(format!("tests/clients/samples/{sample}.py"));
+            let text = fs::read_to_string(file).expect("it is in the repository");
+            up.project.write(&format!("dags/samples/{sample}.py"), &text);
+        }
+        up.project.write("dags/.airflowignore", "samples/\n");
+        up.project.write("dags/samples.py", SAMPLES);
+        up.python("journey.py", &["runs", NAME, "samples"]);
+        let got = up.project.run(&["airflow", "--", "variables", "get", "inside"]);
+        assert!(got.trim().ends_with("task"), "{got}");
+    });
+    steps.step(
+        "the sample that prints the UI's address prints one that a browser can open",
+        || {
+            let script = repository().join("tests/clients/samples/web_login.sh");
+            let link = done(up.tool("bash").arg(script).arg(NAME));
+            let page =
+                done(up.tool("curl").args(["--silent", "--show-error", "--fail", link.trim()]));
+            assert!(page.contains("<script nonce="), "{page}");
+        },
+    );
     steps.step("every message of the queue was acknowledged", || {
         up.python("journey.py", &["queue_is_empty", NAME]);
     });
@@ -165,6 +191,40 @@ def caller():
 
 
 caller()
+"#;
+
+/// The samples as they are, each in a process of its own inside a task.
+const SAMPLES: &str = r#"import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from airflow.decorators import dag, task
+
+FOLDER = Path(__file__).parent / "samples"
+
+
+@dag(schedule=None, start_date=datetime(2024, 1, 1), catchup=False, is_paused_upon_creation=False)
+def samples():
+    @task
+    def run():
+        variables = Path("inside.json").absolute()
+        variables.write_text('{"inside": "task"}')
+        for words in (
+            ["cli_token.py", "hello", "version"],
+            ["cli_token_lambda.py", "hello", "hello_plugins"],
+            ["rest_session.py", "hello", "hello_plugins"],
+            ["variables_import.py", "-e", "hello", "-r", "us-east-1", "-v", str(variables)],
+        ):
+            done = subprocess.run([sys.executable, FOLDER / words[0], *words[1:]], capture_output=True, text=True)
+            print(done.stdout, done.stderr)
+            assert done.returncode == 0, words
+        variables.unlink()
+
+    run()
+
+
+samples()
 "#;
 
 const BROKEN: &str = "from airflow import DAG\n\nx = 1\nundefined_name\n";

@@ -125,6 +125,29 @@ pub(crate) fn clients() -> PathBuf {
     venv.join("bin")
 }
 
+/// The folder with `tests/clients/javascript` and the packages that it asks for; `None` where there is no npm.
+pub(crate) fn javascript() -> Option<PathBuf> {
+    let version = Command::new("npm").arg("--version").stdin(Stdio::null()).output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        return None;
+    }
+    let turn = locked("javascript.lock");
+    let folder = scratch().join("javascript");
+    fs::create_dir_all(&folder).expect("the build directory is ours");
+    let from = repository().join("tests/clients/javascript");
+    let wanted = fs::read_to_string(from.join("package.json")).expect("it is in the repository");
+    fs::copy(from.join("mwaa.js"), folder.join("mwaa.js")).expect("the build directory is ours");
+    let ready = folder.join("ready");
+    if !fs::read_to_string(&ready).is_ok_and(|have| have == wanted) {
+        fs::write(folder.join("package.json"), &wanted).expect("the build directory is ours");
+        let words = ["install", "--no-audit", "--no-fund", "--no-package-lock", "--silent"];
+        done(Command::new("npm").args(words).current_dir(&folder));
+        fs::write(&ready, wanted).expect("the build directory is ours");
+    }
+    drop(turn);
+    Some(folder)
+}
+
 /// Runs a command that must succeed, and gives what it printed.
 pub(crate) fn done(command: &mut Command) -> String {
     let output = finished(command);

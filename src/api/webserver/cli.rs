@@ -22,10 +22,11 @@ impl WebServer {
     pub(super) async fn run_command(&self, request: Request) -> Result<Response, Refusal> {
         let token = bearer(request.headers()).ok_or(Refusal::NoBearer)?;
         self.tokens.redeem_cli(&self.environment, token).map_err(Refusal::Token)?;
-        let _place = self.places.try_acquire().map_err(|_| Refusal::Busy)?;
         let body = rest_json::body(request, CLI_BODY_MAX_BYTES).await.map_err(Refusal::Body)?;
         let argv = words(&body)?;
         permitted::check(self.airflow_major(), &argv).map_err(Refusal::NotPermitted)?;
+        // Not before the body is there: a client that sends it slowly would keep a place from others.
+        let _place = self.places.try_acquire().map_err(|_| Refusal::Busy)?;
         let deadline = Duration::from_secs(CLI_DEADLINE_SECONDS);
         let output = self.runtime.exec(&self.environment, argv, deadline).await?;
         Ok(answer(output))
