@@ -76,6 +76,8 @@ pub enum Start {
     Airflow(&'static [&'static str]),
     /// A function of the recipe's Python module, given the host and the port to listen on.
     Listener(&'static str),
+    /// The same, on the address that the interpreter holds for the whole launch: tasks are told it once.
+    Server(&'static str),
 }
 
 impl Recipe {

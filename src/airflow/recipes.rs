@@ -6,7 +6,15 @@ use super::{Component, Recipe, Start};
 pub const DEFAULT: &str = "2.10.3";
 
 /// The recipes, newest first.
-pub static RECIPES: &[&Recipe] = &[&V2_10_3];
+pub static RECIPES: &[&Recipe] = &[&V3_3_1, &V2_10_3];
+
+static V3_3_1: Recipe = Recipe {
+    version: "3.3.1",
+    packages: include_str!("locks/3.3.1.in"),
+    lock: include_str!("locks/3.3.1-py3.11.txt"),
+    essential: include_str!("locks/3.3.1-essential.txt"),
+    ..THREE
+};
 
 static V2_10_3: Recipe = Recipe {
     version: "2.10.3",
@@ -35,6 +43,23 @@ const TWO: Recipe = Recipe {
     start: start_2,
 };
 
+/// What all of Airflow 3 has in common.
+const THREE: Recipe = Recipe {
+    version: "",
+    major: 3,
+    python: "3.12",
+    pythons: &["3.12", "3.13", "3.11"],
+    packages: "",
+    lock: "",
+    essential: "",
+    rest: "v2",
+    health: "/api/v2/monitor/health",
+    zygote: "airflow3",
+    template: "template3.py",
+    components: COMPONENTS,
+    start: start_3,
+};
+
 /// The slowest to start first.
 const COMPONENTS: &[Component] = &[
     Component::WebServer,
@@ -44,11 +69,19 @@ const COMPONENTS: &[Component] = &[
     Component::Worker,
 ];
 
+fn start_2(component: Component) -> Start {
+    start(component, Start::Listener("recipe:webserver"))
+}
+
+fn start_3(component: Component) -> Start {
+    start(component, Start::Server("recipe:webserver"))
+}
+
 /// Log servers are left out: task logs are files that the web server reads itself. Celery's mingling and gossip
 /// need a broadcast that SQS does not have.
-fn start_2(component: Component) -> Start {
+fn start(component: Component, web_server: Start) -> Start {
     match component {
-        Component::WebServer => Start::Listener("recipe:webserver"),
+        Component::WebServer => web_server,
         Component::Scheduler => Start::Airflow(&["scheduler", "--skip-serve-logs"]),
         Component::DagProcessor => Start::Airflow(&["dag-processor"]),
         Component::Triggerer => Start::Airflow(&["triggerer", "--skip-serve-logs"]),

@@ -12,25 +12,31 @@ class Environment:
         self.name = name
         self.mwaa = boto3.client("mwaa")
         self.session = None
+        self.version = self.mwaa.get_environment(Name=name)["Environment"]["AirflowVersion"]
+        self.major = int(self.version.split(".")[0])
+        self.api = "/api/v1" if self.major == 2 else "/api/v2"
 
     def login(self):
         """A web-login session, as AWS's REST sample makes it."""
         token = self.mwaa.create_web_login_token(Name=self.name)
         self.host = token["WebServerHostname"]
-        answer = requests.post(
-            f"https://{self.host}/aws_mwaa/login", data={"token": token["WebToken"]}, timeout=10
-        )
+        path = "/aws_mwaa/login" if self.major == 2 else "/pluginsv2/aws_mwaa/login"
+        answer = requests.post(f"https://{self.host}{path}", data={"token": token["WebToken"]}, timeout=10)
         assert answer.status_code == 200, (answer.status_code, answer.text)
         assert "session" in answer.cookies, answer.headers
         self.session = requests.Session()
-        self.session.cookies = answer.cookies
+        if self.major == 2:
+            self.session.cookies = answer.cookies
+        else:
+            self.session.headers["Authorization"] = f"Bearer {answer.cookies['_token']}"
+        self.cookies = answer.cookies
         return self
 
     def rest(self, method, path, **more):
         """A call of Airflow's stable REST API; the raw answer."""
         if self.session is None:
             self.login()
-        return self.session.request(method, f"https://{self.host}/api/v1{path}", timeout=30, **more)
+        return self.session.request(method, f"https://{self.host}{self.api}{path}", timeout=30, **more)
 
     def get(self, path, **parameters):
         answer = self.rest("GET", path, params=parameters)
@@ -55,11 +61,16 @@ class Environment:
         return (base64.b64decode(body["stdout"]).decode(), base64.b64decode(body["stderr"]).decode())
 
     def has_dag(self, dag):
+        """A DAG's description; None where there is no such DAG, or no longer."""
         answer = self.rest("GET", f"/dags/{dag}")
-        return answer.json() if answer.status_code == 200 else None
+        if answer.status_code != 200:
+            return None
+        told = answer.json()
+        return None if told.get("is_stale") or told.get("is_active") is False else told
 
     def trigger(self, dag, conf=None):
-        answer = self.rest("POST", f"/dags/{dag}/dagRuns", json={"conf": conf or {}})
+        body = {"conf": conf or {}} if self.major == 2 else {"conf": conf or {}, "logical_date": None}
+        answer = self.rest("POST", f"/dags/{dag}/dagRuns", json=body)
         assert answer.status_code == 200, (answer.status_code, answer.text)
         return answer.json()["dag_run_id"]
 
@@ -67,7 +78,8 @@ class Environment:
         return self.get(f"/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"]
 
     def newest_run(self, dag):
-        runs = self.get(f"/dags/{dag}/dagRuns", order_by="-execution_date", limit=1)["dag_runs"]
+        newest = "-execution_date" if self.major == 2 else "-run_after"
+        runs = self.get(f"/dags/{dag}/dagRuns", order_by=newest, limit=1)["dag_runs"]
         return runs[0] if runs else None
 
     def wait_run(self, dag, run, seconds=180, wanted="success"):
@@ -90,7 +102,8 @@ class Environment:
             told.append(f"{task['task_id']}: {task['state']} try {task['try_number']}")
             if task["state"] not in ("success", None, "upstream_failed"):
                 path = f"/dags/{dag}/dagRuns/{run}/taskInstances/{task['task_id']}/logs/{task['try_number'] or 1}"
-                log = self.rest("GET", path, headers={"Accept": "text/plain"}).text
+                kind = "text/plain" if self.major == 2 else "application/json"
+                log = self.rest("GET", path, headers={"Accept": kind}).text
                 told.append(log[-3000:])
         return "\n".join(told)
 

@@ -7,6 +7,7 @@
 //!
 //! Where ours differ from MWAA's, the comment says so and why.
 
+mod three;
 mod two;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,8 @@ pub struct Wiring<'a> {
     pub base_url: &'a str,
     pub fernet_key: &'a str,
     pub web_secret_key: &'a str,
+    /// What Airflow 3 signs its tokens with.
+    pub token_secret: &'a str,
     pub proxy_secret: &'a str,
     /// `AirflowConfigurationOptions`, `section.key`.
     pub options: &'a BTreeMap<String, String>,
@@ -79,14 +82,31 @@ pub fn layers(wiring: &Wiring<'_>) -> Layers {
     let mut below = Variables::new();
     class_defaults(&mut below, wiring);
     opinionated(&mut below);
-    two::below(&mut below);
+    match wiring.recipe.major {
+        2 => two::below(&mut below),
+        _ => three::below(&mut below),
+    }
     let mut above: Variables =
         wiring.options.iter().map(|(name, value)| (variable_of(name), value.clone())).collect();
     protected(&mut above, wiring);
     essential(&mut above, wiring);
     metrics(&mut above, wiring);
-    two::above(&mut above, wiring);
+    match wiring.recipe.major {
+        2 => two::above(&mut above, wiring),
+        _ => three::above(&mut above, wiring),
+    }
     Layers { below, above }
+}
+
+/// How the components of an Airflow 3 find the API server that holds `address` for the length of a launch.
+pub fn api_server(address: std::net::SocketAddr) -> Variables {
+    Variables::from([
+        ("WINDTUNNEL_WEB_ADDRESS".to_owned(), address.to_string()),
+        (
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL".to_owned(),
+            format!("http://{address}/execution/"),
+        ),
+    ])
 }
 
 /// What `MWAA_AIRFLOW_COMPONENT` and `MWAA_COMMAND` say in a component (MWAA runs the scheduler, the DAG processor
@@ -185,7 +205,6 @@ fn protected(above: &mut Variables, wiring: &Wiring<'_>) {
         &[
             ("AIRFLOW_HOME", &path(wiring.home)),
             ("AIRFLOW_VERSION", wiring.recipe.version),
-            ("AIRFLOW__WEBSERVER__BASE_URL", wiring.base_url),
             ("AWS_REGION", wiring.region),
             ("AWS_DEFAULT_REGION", wiring.region),
             ("AWS_EXECUTION_ENV", &execution),
@@ -277,6 +296,7 @@ mod tests {
             base_url: "https://localhost:8080",
             fernet_key: "f",
             web_secret_key: "w",
+            token_secret: "t",
             proxy_secret: "p",
             options,
             endpoint_url: "http://127.0.0.1:4570",

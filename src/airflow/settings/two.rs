@@ -31,6 +31,7 @@ pub(super) fn above(above: &mut Variables, wiring: &Wiring<'_>) {
         above,
         &[
             ("AIRFLOW__WEBSERVER__CONFIG_FILE", &config_file),
+            ("AIRFLOW__WEBSERVER__BASE_URL", wiring.base_url),
             ("AIRFLOW__WEBSERVER__SECRET_KEY", wiring.web_secret_key),
             // Divergence(cookie-secure): MWAA's web server has no plain http door; ours has both on one port.
             ("AIRFLOW__WEBSERVER__COOKIE_SECURE", "False"),

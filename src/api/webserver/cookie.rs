@@ -13,6 +13,9 @@ use crate::limits::SESSION_LIFE_SECONDS;
 /// What MWAA calls it.
 const NAME: &str = "session";
 
+/// What carries Airflow 3's own token, on MWAA and elsewhere.
+const TOKEN: &str = "_token";
+
 /// Session tokens in the request, the port's own first.
 pub(super) fn sessions(request: &Request) -> Vec<String> {
     let own = port_name(request);
@@ -26,15 +29,22 @@ pub(super) fn sessions(request: &Request) -> Vec<String> {
 
 /// The headers that log a client in with `token`, or out with an empty one.
 pub(super) fn set(request: &Request, token: &str) -> Vec<HeaderValue> {
+    let names = [Some(NAME.to_owned()), port_name(request)];
+    names.into_iter().flatten().filter_map(|name| header(request, &name, token)).collect()
+}
+
+/// The header that hands a client a token of Airflow's, or takes it away with an empty one.
+pub(super) fn set_token(request: &Request, token: &str) -> Option<HeaderValue> {
+    header(request, TOKEN, token)
+}
+
+fn header(request: &Request, name: &str, value: &str) -> Option<HeaderValue> {
     let secure = request.extensions().get::<Connection>().is_some_and(|from| from.tls);
     // AWS: the cookie is Secure. A client that came in without TLS would not send it back, so then it is not.
     let secure = if secure { "; Secure" } else { "" };
-    let life = if token.is_empty() { 0 } else { SESSION_LIFE_SECONDS };
-    let names = [Some(NAME.to_owned()), port_name(request)];
-    let cookies = names.into_iter().flatten().map(|name| {
-        format!("{name}={token}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}")
-    });
-    cookies.filter_map(|cookie| HeaderValue::from_str(&cookie).ok()).collect()
+    let life = if value.is_empty() { 0 } else { SESSION_LIFE_SECONDS };
+    let cookie = format!("{name}={value}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::from_str(&cookie).ok()
 }
 
 /// Leaves only the cookies that are not ours.

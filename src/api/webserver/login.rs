@@ -5,10 +5,11 @@ use http::header::SET_COOKIE;
 use serde_json::json;
 
 use super::failure::Refusal;
+use super::proxy::Identity;
 use super::{Request, Response, WebServer, cookie, page};
 use crate::api::wire::rest_json;
 use crate::limits::LOGIN_BODY_MAX_BYTES;
-use crate::tokens::Refused;
+use crate::tokens::{Grant, Refused};
 
 impl WebServer {
     /// Exchanges a web-login token, once, for a session of twelve hours. Samples demand status 200 and no redirect.
@@ -20,12 +21,34 @@ impl WebServer {
         let grant = self.tokens.redeem_web(&self.environment, &token).await;
         let grant = grant.map_err(Refusal::Token)?;
         let session = self.tokens.issue_session(&self.environment, &grant);
-        let mut response = super::json(StatusCode::OK, &json!({}));
         let request = Request::from_parts(parts, axum::body::Body::empty());
-        for cookie in cookie::set(&request, session.reveal()) {
+        let mut cookies = cookie::set(&request, session.reveal());
+        if self.airflow_major() >= 3 {
+            // AWS: on Airflow 3, samples read `_token` and send it to the REST API as a bearer.
+            let token = self.airflow_token(grant).await?;
+            cookies.extend(cookie::set_token(&request, &token));
+        }
+        let mut response = super::json(StatusCode::OK, &json!({}));
+        for cookie in cookies {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)
+    }
+
+    /// A token of Airflow 3's own for who was granted access: made, and later checked, by Airflow.
+    async fn airflow_token(&self, grant: Grant) -> Result<String, Refusal> {
+        let upstream = self.upstream()?;
+        let identity = Identity { grant, secret: upstream.proxy_secret };
+        let mut request = Request::new(axum::body::Body::empty());
+        *request.uri_mut() = http::Uri::from_static("/windtunnel/token");
+        let answer = self.proxy.forward(upstream.address, Some(&identity), request).await?;
+        if answer.status() != StatusCode::OK {
+            tracing::error!(status = %answer.status(), "Airflow gave no token");
+            return Err(Refusal::Upstream);
+        }
+        let token = axum::body::to_bytes(answer.into_body(), LOGIN_BODY_MAX_BYTES).await;
+        let token = token.ok().and_then(|bytes| String::from_utf8(bytes.into()).ok());
+        token.ok_or(Refusal::Upstream)
     }
 
     /// Ends the session, wherever a copy of its cookie may be.
@@ -38,7 +61,7 @@ impl WebServer {
             }
         }
         let mut response = page::logged_out();
-        for cookie in cookie::set(&request, "") {
+        for cookie in cookie::set(&request, "").into_iter().chain(cookie::set_token(&request, "")) {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)

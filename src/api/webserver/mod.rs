@@ -23,7 +23,7 @@ use crate::airflow;
 use crate::environment::{Environments, Status};
 use crate::id::EnvironmentName;
 use crate::limits::CLI_CONCURRENCY;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Upstream};
 use crate::tokens::{Grant, Tokens};
 use failure::Refusal;
 use proxy::{Identity, Proxy};
@@ -86,7 +86,9 @@ impl WebServer {
             | "/pluginsv2/aws_mwaa/cli"
             | "/aws_mwaa/login"
             | "/aws_mwaa/aws-console-sso" => Err(Refusal::WrongMethod),
-            "/logout" => self.log_out(request).await,
+            "/logout" | "/auth/logout" | "/api/v2/auth/logout" => self.log_out(request).await,
+            // Between us and Airflow's server alone.
+            _ if path.starts_with("/windtunnel") => Err(Refusal::NoSuchPage),
             _ if path.starts_with("/aws_mwaa") => Err(Refusal::NoSuchPage),
             _ => self.pass_on(request).await,
         }
@@ -107,12 +109,15 @@ impl WebServer {
     }
 
     async fn forward(&self, grant: Option<Grant>, request: Request) -> Result<Response, Refusal> {
-        let upstream = self
-            .runtime
-            .upstream(&self.environment)
-            .ok_or_else(|| Refusal::NotRunning(self.environment.clone(), self.status()))?;
+        let upstream = self.upstream()?;
         let identity = grant.map(|grant| Identity { grant, secret: upstream.proxy_secret.clone() });
         self.proxy.forward(upstream.address, identity.as_ref(), request).await
+    }
+
+    /// Where Airflow's own web server is.
+    fn upstream(&self) -> Result<Upstream, Refusal> {
+        let upstream = self.runtime.upstream(&self.environment);
+        upstream.ok_or_else(|| Refusal::NotRunning(self.environment.clone(), self.status()))
     }
 
     /// Who is logged in, if anybody is.
@@ -145,7 +150,8 @@ fn is_navigation(request: &Request) -> bool {
         .get(ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"));
-    let for_machines = ["/api/", "/static/", "/health"].iter().any(|at| path.starts_with(at));
+    let for_machines =
+        ["/api/", "/ui/", "/static/", "/health"].iter().any(|at| path.starts_with(at));
     matches!(*request.method(), Method::GET | Method::HEAD) && wants_page && !for_machines
 }
 

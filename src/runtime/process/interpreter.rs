@@ -401,9 +401,12 @@ pub(super) async fn parse(
 /// What runs inside Airflow's interpreter. Ours, and part of the binary.
 static CODE: &[(&str, &str)] = &[
     ("airflow2.py", include_str!("../python/airflow2.py")),
+    ("airflow3.py", include_str!("../python/airflow3.py")),
     ("celery_config.py", include_str!("../python/celery_config.py")),
+    ("project_files.py", include_str!("../python/project_files.py")),
     ("sitecustomize.py", include_str!("../python/sitecustomize.py")),
     ("template2.py", include_str!("../python/template2.py")),
+    ("template3.py", include_str!("../python/template3.py")),
     ("webserver_config.py", include_str!("../python/webserver_config.py")),
     ("windtunnel_bench.py", include_str!("../python/windtunnel_bench.py")),
     ("windtunnel_check.py", include_str!("../python/windtunnel_check.py")),

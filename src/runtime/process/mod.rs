@@ -43,8 +43,8 @@ use super::{
     ComponentState, DagChanges, ExecError, ImportError, LaunchError, LaunchPlan, Life, Output,
     Parsed, Progress, Report, Runtime, Stage, Upstream, Worker,
 };
-use crate::airflow::Component;
 use crate::airflow::settings::{self, Variables, Wiring};
+use crate::airflow::{self, Component};
 use crate::clock::Clock;
 use crate::id::{EnvironmentName, ReceiverName};
 
@@ -184,8 +184,11 @@ impl Processes {
             log: folders.logs.join("postgres.log"),
             ledger: Ledger::new(plan.home.join("processes"), slot.leaving.clone()),
         };
-        let database_url = files.url();
-        let layers = settings::layers(&wiring(&plan, &folders, &plugins, &database_url));
+        let derived = Derived {
+            database_url: files.url(),
+            token_secret: digest(&[b"tokens", plan.secrets.web_secret_key.as_bytes()]),
+        };
+        let layers = settings::layers(&wiring(&plan, &folders, &plugins, &derived));
         let mut under = self.host.basis(&base.programs, &plan.home);
         under.extend(layers.below);
         under.extend(plan.variables.clone());
@@ -352,9 +355,16 @@ impl Processes {
         progress: &Progress,
     ) -> Result<Live, LaunchError> {
         let Prepared { plan, files, parts, marker, .. } = &**prepared;
-        let ledger = files.ledger.clone();
+        let mut start = prepared.start.clone();
+        let web = if parts.iter().any(|part| matches!(part.start, airflow::Start::Server(_))) {
+            // Found as late as can be: until the interpreter holds it, somebody else may take it.
+            supervise::free_address()
+        } else {
+            None
+        };
+        start.environment.extend(web.map(settings::api_server).unwrap_or_default());
         let seats = Seats::new(plan.launch, plan.workers, slot.workers.clone());
-        let shared = Arc::new(Shared::new(prepared.start.socket.clone(), ledger, parts, seats));
+        let shared = Arc::new(Shared::new(&start, parts, web, seats));
         let mut keepers = Keepers::new(Arc::clone(&shared));
         let since = self.clock.now();
         progress.tell(Report::Began(Stage::Interpreter));
@@ -367,7 +377,7 @@ impl Processes {
             Ok(server)
         };
         let interpreter = async {
-            let started = interpreter::Interpreter::start(&prepared.start).await;
+            let started = interpreter::Interpreter::start(&start).await;
             let started = started.map_err(|error| LaunchError {
                 what: "cannot start the interpreter".to_owned(),
                 why: error.to_string(),
@@ -380,7 +390,7 @@ impl Processes {
         };
         let (server, started) = tokio::try_join!(database, interpreter)?;
         keepers.keep_database(server, files.clone(), marker.clone());
-        keepers.keep_interpreter(started, prepared.start.clone());
+        keepers.keep_interpreter(started, start.clone());
         progress.tell(Report::Began(Stage::Components));
         let began = Instant::now();
         for part in parts {
@@ -450,11 +460,18 @@ impl Folders {
     }
 }
 
+/// What the settings need and a plan only implies.
+struct Derived {
+    database_url: String,
+    /// Of its own, and yet the same for as long as the environment's key is.
+    token_secret: String,
+}
+
 fn wiring<'a>(
     plan: &'a LaunchPlan,
     folders: &'a Folders,
     plugins: &'a Path,
-    database_url: &'a str,
+    derived: &'a Derived,
 ) -> Wiring<'a> {
     Wiring {
         recipe: plan.recipe,
@@ -466,7 +483,7 @@ fn wiring<'a>(
         has_plugins: plan.plugins.is_some(),
         task_logs: &folders.task_logs,
         code: &folders.code,
-        database_url,
+        database_url: &derived.database_url,
         broker: plan.broker.address,
         queue_name: &plan.broker.queue_name,
         queue_url: &plan.broker.queue_url,
@@ -474,6 +491,7 @@ fn wiring<'a>(
         base_url: &plan.base_url,
         fernet_key: &plan.secrets.fernet_key,
         web_secret_key: &plan.secrets.web_secret_key,
+        token_secret: &derived.token_secret,
         proxy_secret: &plan.secrets.proxy_secret,
         options: &plan.options,
         endpoint_url: &plan.aws.endpoint_url,

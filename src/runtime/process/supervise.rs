@@ -51,7 +51,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(socket: PathBuf, ledger: Ledger, parts: &[Part], seats: Seats) -> Shared {
+    /// `web` is where the web server will be, where that is known before it is started.
+    pub(super) fn new(
+        start: &interpreter::Start,
+        parts: &[Part],
+        web: Option<SocketAddr>,
+        seats: Seats,
+    ) -> Shared {
         let states = parts.iter().map(|part| ComponentState {
             component: part.component,
             number: None,
@@ -60,10 +66,10 @@ impl Shared {
             log: part.log.clone(),
         });
         Shared {
-            socket,
-            ledger,
+            socket: start.socket.clone(),
+            ledger: start.ledger.clone(),
             states: Mutex::new(states.collect()),
-            web: Mutex::new(None),
+            web: Mutex::new(web),
             stop: CancellationToken::new(),
             seats,
             stop_database: CancellationToken::new(),
@@ -272,11 +278,12 @@ fn wish(shared: &Shared, part: &Part) -> interpreter::Component {
             let number = address.map_or(0, |free| free.port()).to_string();
             (vec![Ipv4Addr::LOCALHOST.to_string(), number], Some(call))
         }
+        Start::Server(call) => (Vec::new(), Some(call)),
     };
     interpreter::Component { argv, call, log: part.log.clone(), env: part.env.clone() }
 }
 
-fn free_address() -> Option<SocketAddr> {
+pub(super) fn free_address() -> Option<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).ok()
 }
 

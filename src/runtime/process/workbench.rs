@@ -447,6 +447,7 @@ impl Making<'_> {
             // Of no use outside of one session's database.
             fernet_key: "d2luZHR1bm5lbC13aW5kdHVubmVsLXdpbmR0dW5uZWw=",
             web_secret_key: "-",
+            token_secret: "-",
             proxy_secret: "-",
             options: &plan.options,
             endpoint_url: NOWHERE_URL,

@@ -144,7 +144,7 @@ impl Seat {
         let worker = worker.expect("it is there as long as its seat");
         let mut argv: Vec<String> = match crew.part.start {
             Start::Airflow(words) => words.iter().map(|word| (*word).to_owned()).collect(),
-            Start::Listener(_) => Vec::new(),
+            Start::Listener(_) | Start::Server(_) => Vec::new(),
         };
         let (hostname, host) = settings::hostname(&worker.name());
         argv.extend(["--celery-hostname".to_owned(), format!("celery@{host}")]);

@@ -6,9 +6,11 @@ Measured on 2.10.3. Nothing here needs the database to be up before a child does
 import importlib
 import logging
 import os
-import re
 import sys
 import traceback
+
+import project_files
+from project_files import Recorder
 
 # Modules that the components would otherwise import each for itself. One that a later Airflow 2 lacks
 # is left out: it costs the child that wants it some time, no more.
@@ -85,7 +87,12 @@ def warm():
     settings.LAZY_LOAD_PLUGINS = conf.getboolean("core", "lazy_load_plugins", fallback=True)
     for line in skipped:
         print(f"not warm: {line}", file=sys.stderr)
-    return {"airflow": airflow.__version__, "python": sys.version.split()[0], "user_modules": user_modules(conf)}
+    folders = [conf.get(*option) for option in FOLDERS]
+    return {
+        "airflow": airflow.__version__,
+        "python": sys.version.split()[0],
+        "user_modules": project_files.user_modules(folders),
+    }
 
 
 def preload_botocore():
@@ -93,13 +100,6 @@ def preload_botocore():
     import boto3
 
     boto3.client("sqs", region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-")
-
-
-def user_modules(conf):
-    """Modules that came from the project's folders. Must be empty; told so that a test can insist."""
-    roots = tuple(os.path.realpath(conf.get(*option)) + os.sep for option in FOLDERS)
-    files = ((name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items()))
-    return sorted(name for name, file in files if file and os.path.realpath(file).startswith(roots))
 
 
 def settle():
@@ -172,24 +172,6 @@ def webserver():
 
 
 # Parsing
-
-
-class Recorder:
-    """Stands in for `traceback` in Airflow's DAG bag, to keep the exception behind each formatted text.
-
-    Airflow stores only the last two frames; the user's own may be further up.
-    """
-
-    def __init__(self):
-        self.errors = {}
-
-    def format_exc(self, *args, **kwargs):
-        text = traceback.format_exc(*args, **kwargs)
-        self.errors[text] = sys.exc_info()[1]
-        return text
-
-    def __getattr__(self, name):
-        return getattr(traceback, name)
 
 
 def parse(path):
@@ -275,22 +257,8 @@ def remove(paths):
     return gone
 
 
-# A frame of a formatted traceback; a SyntaxError's own place has no function.
-FRAME = re.compile(r'^ *File "([^"]+)", line (\d+)', re.MULTILINE)
-
-
 def located(path, text, error):
     """An import error with the last place in the user's own files that led to it."""
     from airflow import settings
 
-    if error is not None:
-        text_of_frames = "".join(traceback.format_exception(error))
-        message = "".join(traceback.format_exception_only(error)[-1:]).strip()
-    else:
-        text_of_frames = text
-        message = text.strip().splitlines()[-1] if text.strip() else "unknown error"
-    roots = tuple(os.path.realpath(folder) + os.sep for folder in (settings.DAGS_FOLDER, settings.PLUGINS_FOLDER))
-    places = [(file, int(line)) for file, line in FRAME.findall(text_of_frames)]
-    mine = [(file, line) for file, line in places if os.path.realpath(file).startswith(roots)]
-    file, line = mine[-1] if mine else (path, None)
-    return {"message": message, "file": file, "line": line, "traceback": text_of_frames}
+    return project_files.located(path, text, error, (settings.DAGS_FOLDER, settings.PLUGINS_FOLDER))
