@@ -4,14 +4,14 @@
 #   make test    every test: the rooms, the binary, real clients, real Airflow
 #   make check   what CI runs: format, clippy, every test
 #   make bench   the figures of the README, measured here
-#   make ui      the console's bundle (a stand-in page until it is built)
+#   make ui      the console: built by Node into ui/dist/app, and part of the binary (a stand-in page until then)
 #   make fuzz    the fuzz targets of fuzz/, a minute each (needs `cargo install cargo-fuzz`)
 #   make build   target/release/windtunnel
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: up build test check ui bench clients tools fuzz
+.PHONY: up build test check ui ui-check bench clients tools fuzz
 
 CARGO  ?= cargo
 PYTHON ?= python3
@@ -23,7 +23,7 @@ PROJECT ?= fixtures/projects/hello
 # Further arguments of `windtunnel up`: make up ARGS="--aws-addr 127.0.0.1:0"
 ARGS ?=
 
-build:
+build: ui
 	$(CARGO) build --release --locked
 
 up: build
@@ -41,7 +41,7 @@ $(CLIENTS)/ready: tests/clients/requirements.txt
 	touch $@
 
 # cargo-nextest is used where it is installed: it shows each test's time and output apart.
-test: clients
+test: clients ui-check
 	export WINDTUNNEL_TEST_CLIENTS=$(CLIENTS); \
 	if $(CARGO) nextest --version >/dev/null 2>&1; \
 	then $(CARGO) nextest run --locked; \
@@ -52,10 +52,21 @@ check:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(MAKE) --no-print-directory test
 
-ui:
-	if [ -f ui/package.json ]; \
-	then cd ui && npm ci --no-audit --no-fund && npm run build; \
-	else echo "ui/dist/index.html is the stand-in page; there is nothing to build yet"; fi
+# Nothing is built again that has not changed.
+UI_SOURCES := $(filter-out ui/dist/% ui/node_modules/%,$(shell find ui -name node_modules -prune -o -name dist -prune -o -type f -print))
+ui: ui/dist/app/index.html
+ui/node_modules/ready: ui/package-lock.json ui/.npmrc
+	command -v npm >/dev/null \
+	  || { echo "error: the console is built by Node, which is not here"; \
+	       echo " next: install Node 20 (apt-get install nodejs npm); \`cargo build --release\` builds without the console"; exit 2; }
+	cd ui && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+ui/dist/app/index.html: ui/node_modules/ready $(UI_SOURCES)
+	cd ui && npm run --silent build
+	touch $@
+
+ui-check: tools ui
+	cd ui && npm run --silent check
 
 bench: build clients
 	WINDTUNNEL_TEST_CLIENTS=$(CLIENTS) WINDTUNNEL_BINARY=$(BINARY) benches/s3

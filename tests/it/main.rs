@@ -10,6 +10,7 @@
 
 mod check;
 mod cli;
+mod console;
 mod crash;
 mod door;
 mod history;

@@ -119,6 +119,20 @@ impl Step {
 }
 
 #[cfg(test)]
+impl Step {
+    /// For samples of messages.
+    pub(super) fn sample() -> Step {
+        let lines = vec!["uv is not on the PATH; installing a private copy".to_owned()];
+        let took_ms = Some(6300);
+        Step {
+            took_ms,
+            lines,
+            ..Step::begun(Stage::Tools, Timestamp::from_millis(1_700_000_000_000))
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

@@ -133,3 +133,53 @@ fn one(
         bucket: environment.spec.bucket.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page's own types are held against this sample (`ui/src/wire.test.ts`).
+    #[test]
+    fn the_sample_of_a_status_is_one() {
+        let overview = Overview {
+            aws_endpoint: "http://127.0.0.1:4570".to_owned(),
+            console: "http://127.0.0.1:4571".to_owned(),
+            pid: 4242,
+            runtime: "process",
+            environments: vec![EnvironmentStatus {
+                name: "hello".to_owned(),
+                status: "UPDATE_FAILED",
+                webserver_url: Some("localhost:8080".to_owned()),
+                airflow_version: "2.10.3".to_owned(),
+                bucket: "windtunnel-hello".to_owned(),
+                reason: Some(Reason {
+                    code: "INCORRECT_CONFIGURATION".to_owned(),
+                    message: "cannot resolve requirements.txt".to_owned(),
+                }),
+                components: vec![ComponentStatus {
+                    name: "scheduler".to_owned(),
+                    pid: Some(4243),
+                    restarts: 0,
+                    log: "logs/scheduler.log".to_owned(),
+                }],
+                workers: WorkersStatus {
+                    count: 1,
+                    min: 1,
+                    max: 10,
+                    slots: Some(5),
+                    queued: 0,
+                    running: 0,
+                },
+                import_errors: vec![ImportError {
+                    file: "dags/broken.py".to_owned(),
+                    line: 4,
+                    message: "NameError: name 'x' is not defined".to_owned(),
+                }],
+                launch: vec![Step::sample()],
+            }],
+        };
+        let told = serde_json::to_string_pretty(&overview).unwrap() + "\n";
+        let kept = include_str!("../../../fixtures/console/status.json");
+        assert_eq!(told, kept, "fixtures/console/status.json is no longer what status says");
+    }
+}

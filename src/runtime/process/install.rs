@@ -247,13 +247,13 @@ impl Installer {
             command.envs(project.wish.variables).current_dir(folder);
             command.args(["pip", "compile", "--quiet", "--no-header", "--no-annotate"]);
             command.args(["airflow.in", "project.in", "-c", "essential.txt"]);
-            command.args(["-c", "constraints.txt", "-o", "resolved.txt", "--python"]);
+            command.args(["-c", "constraints.txt", "-o", RESOLVED, "--python"]);
             command.arg(&base.python);
             let what = format!("cannot resolve {}", project.artefact.label);
             let next = "change the named requirement, or bring constraints of your own with `-c`";
             match self.run(command, &what, next).await {
                 Ok(()) => {
-                    let text = std::fs::read_to_string(folder.join("resolved.txt"));
+                    let text = std::fs::read_to_string(folder.join(RESOLVED));
                     let text = text.map_err(|error| failed(&what, &error, "try again"))?;
                     return Ok(Pins::parse(&text));
                 }
@@ -432,6 +432,27 @@ fn interpreter(home: &Path, behind: &[Interpreter]) -> Interpreter {
     let id = home.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Interpreter { python: home.join("bin/python"), programs, id }
 }
+
+/// Writes down what a project's requirements came to, for who wants to see it: the packages that agree with one
+/// another, Airflow's among them, or why there are none. It is for people, so a failure to write is only logged.
+pub(super) fn note(log: &Path, outcome: &Result<Interpreter, LaunchError>) {
+    let text = match outcome {
+        Ok(interpreter) => {
+            let home = interpreter.python.parent().and_then(Path::parent);
+            let resolved = home.and_then(|home| std::fs::read_to_string(home.join(RESOLVED)).ok());
+            resolved.unwrap_or_else(|| "# Nothing was asked for beside Airflow.\n".to_owned())
+        }
+        Err(LaunchError { what, why, next, detail }) => {
+            format!("# {what}: {why}; {next}\n{detail}\n")
+        }
+    };
+    if let Err(error) = write(log, &text) {
+        tracing::warn!(what = %error.what, "the requirements could not be noted");
+    }
+}
+
+/// The whole set of packages, beside a project's interpreter.
+const RESOLVED: &str = "resolved.txt";
 
 /// Puts the base environment behind the project's own packages on the import path.
 fn stand_before(home: &Path, base: &Interpreter) -> Result<(), LaunchError> {

@@ -204,7 +204,9 @@ impl Processes {
             dags: &plan.dags,
             variables: &common,
         };
-        let project = installer.project(plan.recipe, &base, &wish).await?;
+        let project = installer.project(plan.recipe, &base, &wish).await;
+        install::note(&folders.logs.join("requirements.log"), &project);
+        let project = project?;
         let environments = in_front(environments, &base, &project);
         progress.tell(Report::Began(Stage::Database));
         let began = Instant::now();
