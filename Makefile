@@ -71,6 +71,7 @@ ui-check: tools ui
 bench: build clients
 	WINDTUNNEL_TEST_CLIENTS=$(CLIENTS) WINDTUNNEL_BINARY=$(BINARY) benches/s3
 	WINDTUNNEL_TEST_CLIENTS=$(CLIENTS) WINDTUNNEL_BINARY=$(BINARY) benches/run
+	WINDTUNNEL_BINARY=$(BINARY) benches/loop
 
 # No code of ours is unsafe, so no sanitizer is needed, and the stable compiler will do.
 FUZZ_SECONDS ?= 60

@@ -18,7 +18,10 @@ use crate::config::{self, Config};
 
 /// Look for what is wrong with this machine, and say how to mend it
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  windtunnel doctor\n\nExits with 1 when something fails.")]
+#[command(
+    visible_alias = "validate-prereqs",
+    after_help = "Example:\n  windtunnel doctor\n\nExits with 1 when something fails."
+)]
 pub(super) struct Doctor {
     /// The same for programs
     #[arg(long)]

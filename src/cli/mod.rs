@@ -21,8 +21,11 @@ mod open;
 mod progress;
 mod restart;
 mod restore;
+mod run;
+mod shell;
 mod status;
 mod terminal;
+mod test;
 mod up;
 mod versions;
 mod workbench;
@@ -82,6 +85,9 @@ enum Verb {
     Exec(exec::Exec),
     Airflow(airflow::Airflow),
     Check(check::Check),
+    Test(test::Test),
+    Run(run::Run),
+    Shell(shell::Shell),
     Open(open::Open),
     Versions(versions::Versions),
     Diff(diff::Diff),
@@ -143,6 +149,9 @@ async fn run(place: Place, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Exec(asked) => exec::run(&place, &asked).await,
         Verb::Airflow(asked) => airflow::run(&place, asked).await,
         Verb::Check(asked) => check::run(&place, &asked).await,
+        Verb::Test(asked) => test::run(&place, asked).await,
+        Verb::Run(asked) => run::run(&place, &asked).await,
+        Verb::Shell(asked) => shell::run(&place, &asked).await,
         Verb::Open(asked) => open::run(&place, asked).await,
         Verb::Versions(asked) => versions::run(&place, &asked).await,
         Verb::Diff(asked) => diff::run(&place, &asked).await,

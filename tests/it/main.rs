@@ -27,5 +27,6 @@ mod s3_kill;
 mod s3_load;
 mod sqs;
 mod support;
+mod test_loop;
 mod users;
 mod workers;

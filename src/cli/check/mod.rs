@@ -25,13 +25,16 @@ use crate::runtime::process::workbench::{Run, Said, Session, Workbench};
 
 /// Import every DAG and check requirements, plugins and startup script against what MWAA allows
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    visible_alias = "parse",
+    after_help = "Examples:\n  \
     windtunnel check\n  \
     windtunnel check dags/etl.py\n  \
     windtunnel check --format sarif > check.sarif\n\n\
     Needs no running windtunnel; one that runs is asked for its connections, variables and pools.\n\
     The interpreter stays warm for the next call and ends by itself (`windtunnel down` ends it at once).\n\n\
-    Exits with 1 when there is an error.")]
+    Exits with 1 when there is an error."
+)]
 #[expect(clippy::struct_excessive_bools, reason = "flags, as they are typed")]
 pub(super) struct Check {
     /// Only these files or folders

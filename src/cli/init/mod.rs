@@ -17,11 +17,12 @@ pub(super) struct Init {
     folder: Option<PathBuf>,
 }
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("dags/hello.py", include_str!("hello.py")),
     ("plugins/README.md", include_str!("plugins.md")),
     ("requirements/requirements.txt", include_str!("requirements.txt")),
     ("startup_script/startup.sh", include_str!("startup.sh")),
+    ("tests/test_hello.py", include_str!("test_hello.py")),
     ("windtunnel.toml", include_str!("windtunnel.toml")),
     (".gitignore", ".windtunnel/\n__pycache__/\n"),
 ];

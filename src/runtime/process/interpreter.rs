@@ -411,6 +411,11 @@ static CODE: &[(&str, &str)] = &[
     ("windtunnel_bench.py", include_str!("../python/windtunnel_bench.py")),
     ("windtunnel_check.py", include_str!("../python/windtunnel_check.py")),
     ("windtunnel_probe.py", include_str!("../python/windtunnel_probe.py")),
+    // These two can be installed by pip as well.
+    ("windtunnel_pytest.py", include_str!("../../../python/windtunnel_pytest.py")),
+    ("windtunnel_run.py", include_str!("../../../python/windtunnel_run.py")),
+    ("windtunnel_show.py", include_str!("../python/windtunnel_show.py")),
+    ("windtunnel_test.py", include_str!("../python/windtunnel_test.py")),
     ("zygote.py", include_str!("../python/zygote.py")),
 ];
 

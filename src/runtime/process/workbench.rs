@@ -128,6 +128,13 @@ impl Workbench {
         Ok((pid, children))
     }
 
+    /// The variables that what is forked from it has.
+    pub async fn variables(&self) -> io::Result<Variables> {
+        let request = json!({"kind": "run", "call": "windtunnel_bench:environment", "argv": []});
+        let (_, output) = interpreter::ask(&self.socket, &request).await?;
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
     /// A folder with an empty database of Airflow's, gone when dropped.
     pub fn session(&self) -> io::Result<Session> {
         let sessions = self.home.join("sessions");
@@ -161,6 +168,12 @@ pub struct Session {
 impl Session {
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Leaves it in its place, until the interpreter is made anew.
+    pub fn keep(self) {
+        let Session { folder, .. } = self;
+        drop(folder.keep());
     }
 
     /// What points Airflow at this session.

@@ -25,3 +25,16 @@ _socket.getaddrinfo = getaddrinfo
 def hostname():
     """`core.hostname_callable`: the name of the component, where it runs in one."""
     return os.environ.get("WINDTUNNEL_HOSTNAME") or _socket.gethostname()
+
+
+def _tools():
+    """pytest and its company, after everything that the environment has of its own."""
+    import os
+    import sys
+
+    folder = os.environ.get("WINDTUNNEL_TOOLS")
+    if folder and folder not in sys.path:
+        sys.path.append(folder)
+
+
+_tools()

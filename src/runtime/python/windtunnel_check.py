@@ -331,11 +331,12 @@ def main():
     # Also with nothing to import: a plugin may be all that changed.
     if has_modules(options["plugins"]) and (todo or not kept.results):
         load_plugins(crew, options)
+    before = probe.patches() if todo else []
 
     def task(path):
         def work():
             # Shared with what the file starts, and with nobody else.
-            return probe.probe(path, options, mmap.mmap(-1, mmap.PAGESIZE))
+            return probe.probe(path, options, mmap.mmap(-1, mmap.PAGESIZE), before)
 
         return path, work, options["deadline_seconds"] + GRACE_SECONDS
 

@@ -178,34 +178,37 @@ class Witness:
         )
 
 
-def patches():
-    """What the watched modules and Airflow's models hold now: to be compared after the import."""
-    names = [*WATCHED, *(name for name in sys.modules if name.startswith(("airflow.models.", "airflow.sdk.")))]
-    held = {}
-    for name in names:
-        module = sys.modules.get(name)
-        if module is None:
-            continue
-        held[name] = (module, dict(vars(module)))
-        for thing in list(vars(module).values()):
-            if isinstance(thing, type) and getattr(thing, "__module__", None) == name:
-                held[f"{name}.{thing.__qualname__}"] = (thing, dict(vars(thing)))
-    return held
-
-
 # What changes by itself: caches, registries of SQLAlchemy and the abstract base classes, the current streams.
 RESTLESS = re.compile(r"^(_abc_|__)|cache|_sa_|registry|^stdin$|^stdout$|^stderr$|^last_|^path|^argv$|^modules$|^meta_path$")
 
 
+def patches():
+    """What the watched modules and Airflow's models hold now: to be compared after the import."""
+    names = [*WATCHED, *(name for name in sys.modules if name.startswith(("airflow.models.", "airflow.sdk.")))]
+    held = []
+    for name in names:
+        module = sys.modules.get(name)
+        if module is None:
+            continue
+        held.append((name, module, code_of(vars(module))))
+        for thing in list(vars(module).values()):
+            if isinstance(thing, type) and getattr(thing, "__module__", None) == name:
+                held.append((f"{name}.{thing.__qualname__}", thing, code_of(vars(thing))))
+    return held
+
+
+def code_of(names):
+    """Only code counts: a module may keep a counter or a memo."""
+    kinds = (staticmethod, classmethod, property)
+    return [(key, value) for key, value in names.items() if (callable(value) or isinstance(value, kinds)) and not RESTLESS.search(key)]
+
+
 def patched(before):
     """Names of functions, methods and classes that are others than before."""
-    for name, (holder, held) in before.items():
-        for key, value in held.items():
-            if RESTLESS.search(key):
-                continue
-            now = vars(holder).get(key)
-            # Only code counts: a module may keep a counter or a memo.
-            if now is not value and (callable(value) or isinstance(value, (staticmethod, classmethod, property))):
+    for name, holder, held in before:
+        now = vars(holder)
+        for key, value in held:
+            if now.get(key) is not value:
                 yield f"{name}.{key}"
 
 
@@ -302,11 +305,10 @@ def listen_to_database(witness):
     event.listen(Engine, "before_cursor_execute", witness.statement)
 
 
-def probe(path, options, forks):
-    """Imports `path`; what came of it. The caller has forked for this."""
+def probe(path, options, forks, before):
+    """Imports `path`; what came of it. The caller has forked for this; `before` is of `patches`, before the fork."""
     roots = Roots(options["dags"], options["plugins"])
     witness = Witness(roots, options["project"], forks)
-    before = patches()
     home = os.getcwd()
     listen_to_database(witness)
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(Silence(witness)))
