@@ -203,8 +203,8 @@ pub const LOG_TAIL_BYTES: u64 = 8 * 1024;
 /// Fields of a form upload before its file (S3 API reference, `PostObject`: 20 KB), with room for their heads.
 pub const FORM_FIELDS_MAX_BYTES: usize = 32 * 1024;
 
-/// How metrics are kept: every point in each of these, as long as it is young enough. CloudWatch keeps minutes for 15
-/// days and hours for 455; a laptop's charts ask for today and for last week.
+/// How metrics are kept: every point in each of these, as long as it is young enough.
+// Divergence(metric-retention): minutes for 15 days and hours for 455 would be a gigabyte on a laptop.
 pub const METRIC_TIERS: [MetricTier; 4] = [
     MetricTier { step_seconds: 1, kept_seconds: 3 * 3_600 },
     MetricTier { step_seconds: 60, kept_seconds: 3 * 86_400 },
@@ -325,3 +325,25 @@ pub const LIVE_TAIL_UPDATE_MS: u64 = 1_000;
 
 /// Events in one update of a live tail; it says that it left some out beyond (the same page).
 pub const LIVE_TAIL_EVENTS_MAX: usize = 500;
+
+/// Values in one PutMetricData, in one of its data, and dimensions (CloudWatch API reference, `PutMetricData`).
+pub const PUT_DATA_MAX: usize = 1_000;
+pub const DATUM_VALUES_MAX: usize = 150;
+pub const DATUM_DIMENSIONS_MAX: usize = 30;
+
+/// How old a value may be, and how far ahead of the time (CloudWatch API reference, `MetricDatum`).
+pub const DATUM_PAST_MAX_MS: i64 = 14 * 86_400_000;
+pub const DATUM_FUTURE_MAX_MS: i64 = 2 * 3_600_000;
+
+/// Metrics in one page of ListMetrics, and how long one is listed after its last value.
+pub const LIST_METRICS_MAX: usize = 500;
+pub const LIST_METRICS_AGE_MS: i64 = 14 * 86_400_000;
+
+/// Points in one GetMetricStatistics; queries and points in one GetMetricData (CloudWatch API reference).
+pub const STATISTICS_POINTS_MAX: i64 = 1_440;
+pub const METRIC_QUERIES_MAX: usize = 500;
+pub const METRIC_DATA_POINTS_MAX: u32 = 100_800;
+
+/// Points and series of one chart of the console: more cannot be told apart on a screen.
+pub const CHART_POINTS_MAX: i64 = 3_000;
+pub const CHART_SERIES_MAX: usize = 100;

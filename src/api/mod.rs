@@ -1,5 +1,6 @@
 //! The only rooms that know how AWS, and our own UI, put things in JSON and XML.
 
+pub mod cloudwatch;
 pub mod cloudwatch_logs;
 pub mod console;
 pub mod mwaa;

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::activity::Activity;
+use crate::api::cloudwatch::CloudWatch;
 use crate::api::cloudwatch_logs::CloudwatchLogs;
 use crate::api::console::{self, Console};
 use crate::api::mwaa::{self, Mwaa};
@@ -148,6 +149,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             identity: house.config.identities[0].clone(),
             objects: house.rooms.objects.clone(),
             logs: house.rooms.logs.clone(),
+            metrics: house.rooms.metrics.clone(),
             addresses,
             token: instance.token.clone(),
             ending: ending.clone(),
@@ -186,7 +188,7 @@ impl House {
         let Rooms { objects, queues, logs, tokens, metrics, .. } = self.rooms.clone();
         self.tasks.running.spawn(objects.clone().run_lifecycle(self.tasks.outer.clone()));
         // With the endpoint: Airflow measures its own end too.
-        self.tasks.running.spawn(metrics.run(self.tasks.aws.clone()));
+        self.tasks.running.spawn(metrics.clone().run(self.tasks.aws.clone()));
         self.tasks.running.spawn(logs.clone().run(self.tasks.aws.clone()));
         let endpoint = Aws {
             s3: S3::new(
@@ -206,6 +208,7 @@ impl House {
                 region: region.clone(),
                 account: account.clone(),
             }),
+            cloudwatch: CloudWatch::new(metrics, self.clock.clone()),
             logs: CloudwatchLogs::new(logs, account.clone(), region.clone()),
             identities: identities.into(),
             auth: *auth,

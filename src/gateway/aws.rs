@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::json;
 
+use crate::api::cloudwatch::{self, CloudWatch};
 use crate::api::cloudwatch_logs::CloudwatchLogs;
 use crate::api::mwaa::Mwaa;
 use crate::api::s3::S3;
@@ -24,6 +25,7 @@ pub struct Aws {
     pub sqs: Sqs,
     pub mwaa: Mwaa,
     pub logs: CloudwatchLogs,
+    pub cloudwatch: CloudWatch,
     pub identities: std::sync::Arc<[Identity]>,
     pub auth: Auth,
     pub recorder: Recorder,
@@ -36,6 +38,7 @@ enum Service {
     Sqs,
     Mwaa,
     Logs,
+    CloudWatch,
     /// A service that windtunnel does not serve.
     Other(String),
 }
@@ -59,6 +62,7 @@ impl Aws {
             Service::Sqs => stamp(self.sqs.call(request).await, &id),
             Service::Mwaa => stamp(self.mwaa.call(request).await, &id),
             Service::Logs => stamp(self.logs.call(request).await, &id),
+            Service::CloudWatch => stamp(self.cloudwatch.call(request).await, &id),
             // S3 reads signatures by itself; our own pages have other ways to objects.
             Service::S3 => not_served("s3"),
             Service::Other(name) => not_served(&name),
@@ -90,6 +94,14 @@ impl Aws {
                 let id = request_id(request.extensions());
                 let answer = match self.admit(request).await {
                     Ok(request) => self.logs.call(request).await,
+                    Err(refusal) => refusal,
+                };
+                stamp(answer, &id)
+            }
+            Service::CloudWatch => {
+                let id = request_id(request.extensions());
+                let answer = match self.admit(request).await {
+                    Ok(request) => self.cloudwatch.call(request).await,
                     Err(refusal) => refusal,
                 };
                 stamp(answer, &id)
@@ -145,6 +157,7 @@ impl Service {
             "sqs" => Service::Sqs,
             "airflow" => Service::Mwaa,
             "logs" => Service::Logs,
+            "monitoring" => Service::CloudWatch,
             other => Service::Other(other.to_owned()),
         }
     }
@@ -156,6 +169,7 @@ impl Service {
             Service::Sqs => "sqs",
             Service::Mwaa => "airflow",
             Service::Logs => "logs",
+            Service::CloudWatch => "monitoring",
             Service::Other(name) => name,
         }
     }
@@ -184,6 +198,7 @@ fn service(headers: &HeaderMap, uri: &http::Uri) -> Service {
         return match target.split('.').next().unwrap_or_default() {
             "AmazonSQS" => Service::Sqs,
             "Logs_20140328" => Service::Logs,
+            cloudwatch::TARGET => Service::CloudWatch,
             other => Service::Other(other.to_owned()),
         };
     }
@@ -193,6 +208,7 @@ fn service(headers: &HeaderMap, uri: &http::Uri) -> Service {
             "sqs" => Service::Sqs,
             "airflow" => Service::Mwaa,
             "logs" => Service::Logs,
+            "monitoring" => Service::CloudWatch,
             _ => Service::Other(scope),
         };
     }
@@ -272,6 +288,7 @@ mod tests {
             ("sqs", Service::Sqs),
             ("airflow", Service::Mwaa),
             ("logs", Service::Logs),
+            ("monitoring", Service::CloudWatch),
         ];
         for (scope, expected) in cases {
             assert_eq!(service(|r| r.uri("/x").header("authorization", signed(scope))), expected);

@@ -233,6 +233,21 @@ impl Metrics {
             .collect())
     }
 
+    /// What every metric was in the minute that begins at `at`, in seconds since the epoch.
+    pub async fn minute(&self, at: i64) -> rusqlite::Result<Vec<(Series, Point)>> {
+        let found = self.db.read(move |connection| store::minute(connection, at)).await?;
+        let mut found: BTreeMap<Series, Point> = found.into_iter().collect();
+        for (series, of, point) in self.windows().unwritten(Width::Minute) {
+            if of == at {
+                match found.get_mut(series) {
+                    Some(known) => known.add(point),
+                    None => drop(found.insert(series.clone(), point.clone())),
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
     /// Hears `StatsD` and writes it down, until `stop`; then what is left.
     pub async fn run(self, stop: CancellationToken) {
         let mut datagram = vec![0; STATSD_DATAGRAM_MAX_BYTES];

@@ -40,6 +40,23 @@ pub enum Statistic {
     Percentile(f64),
 }
 
+impl Statistic {
+    /// `Average`, …, or `p99.9`.
+    pub fn parse(name: &str) -> Option<Statistic> {
+        Some(match name {
+            "SampleCount" => Statistic::SampleCount,
+            "Average" => Statistic::Average,
+            "Sum" => Statistic::Sum,
+            "Minimum" => Statistic::Minimum,
+            "Maximum" => Statistic::Maximum,
+            _ => {
+                let percent = name.strip_prefix('p')?.parse::<f64>().ok()?;
+                Statistic::Percentile(Some(percent).filter(|p| (0.0..=100.0).contains(p))?)
+            }
+        })
+    }
+}
+
 impl Point {
     /// `count` times the same value.
     pub fn of(value: f64, count: f64) -> Point {

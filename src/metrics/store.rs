@@ -137,6 +137,16 @@ pub(super) fn points(
         .collect()
 }
 
+/// The points of one minute, of all series.
+pub(super) fn minute(connection: &Connection, at_s: i64) -> rusqlite::Result<Vec<(Series, Point)>> {
+    let mut found = Vec::new();
+    for row in series(connection, None, None)?.into_iter().filter(|row| row.newest_s >= at_s) {
+        let part = Part { tier: super::tiers::COARSE.start, from: at_s, to: at_s + 1 };
+        found.extend(points(connection, row.id, part)?.pop().map(|(_, point)| (row.series, point)));
+    }
+    Ok(found)
+}
+
 /// Every series, or those of a namespace, or of one metric's name in it; by name.
 pub(super) fn series(
     connection: &Connection,

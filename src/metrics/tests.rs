@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::Durability;
+use crate::limits::METRIC_WINDOW_SERIES_MAX;
 
 const NOW_S: i64 = 1_790_000_000;
 
@@ -146,6 +147,44 @@ async fn the_room_hears_while_it_runs_and_writes_when_it_ends() {
     drop(metrics);
     let metrics = open(folder.path(), &clock).await;
     assert_eq!(metrics.list(Filter::default()).await.unwrap()[0].series.metric.name, "DagBagSize");
+}
+
+/// A DAG that sends as hard as it can slows nobody down, and what is kept of it is bounded.
+#[tokio::test]
+async fn a_storm_of_datagrams_is_bounded_and_others_have_their_turn() {
+    let Kept { metrics, folder: _folder, .. } = kept().await;
+    let (stop, address) = (CancellationToken::new(), metrics.statsd_address().unwrap());
+    let ended = stop.clone();
+    let storm = std::thread::spawn(move || {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let prefix = statsd_prefix("storm", "2.10.3");
+        let mut sent = 0_u64;
+        while !ended.is_cancelled() {
+            let line = format!("{prefix}.dag_processing.last_run.seconds_ago.f{sent}:1|g");
+            drop(socket.send_to(line.as_bytes(), address));
+            sent += 1;
+        }
+        sent
+    });
+    // On one thread with the room: whoever does not yield would stand in the way.
+    let others = async {
+        for turn in 0..50 {
+            metrics.put(vec![datum("a", NOW_S, f64::from(turn))]).await.unwrap();
+        }
+        while metrics.windows().unwritten(Width::Minute).count() < METRIC_WINDOW_SERIES_MAX {
+            tokio::task::yield_now().await;
+        }
+        let values = sums(&metrics, question("a", 60, NOW_S - 60, NOW_S + 60)).await;
+        assert_eq!(values.len(), 1);
+        stop.cancel();
+    };
+    tokio::time::timeout(Duration::from_secs(30), async {
+        tokio::join!(metrics.clone().run(stop.clone()), others);
+    })
+    .await
+    .expect("others have their turn");
+    assert!(storm.join().unwrap() >= METRIC_WINDOW_SERIES_MAX as u64);
+    assert!(metrics.windows().unwritten(Width::Minute).count() <= METRIC_WINDOW_SERIES_MAX);
 }
 
 proptest! {

@@ -51,6 +51,12 @@ pub(super) enum Failure {
     Objects(ObjectError),
     #[error(transparent)]
     Logs(#[from] LogError),
+    #[error(
+        "with `auth = \"strict\"` a scraper sends `Authorization: Bearer TOKEN`, the token of .windtunnel/instance.json"
+    )]
+    NoBearer,
+    #[error("the metrics could not be read")]
+    Metrics(#[source] rusqlite::Error),
     #[error("the journal failed")]
     Journal(#[from] rusqlite::Error),
 }
@@ -103,7 +109,7 @@ impl Failure {
             | Failure::Logs(LogError::NoSuchGroup(_) | LogError::NoSuchStream(_)) => {
                 StatusCode::NOT_FOUND
             }
-            Failure::NoToken | Failure::UsedLink => StatusCode::FORBIDDEN,
+            Failure::NoToken | Failure::NoBearer | Failure::UsedLink => StatusCode::FORBIDDEN,
             Failure::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Failure::BadBody(_)
             | Failure::WhichEnvironment(_)
@@ -127,6 +133,10 @@ impl Failure {
             }
             Failure::Logs(LogError::Index(error)) => {
                 tracing::error!(%error, "the console could not read logs");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Failure::Metrics(error) => {
+                tracing::error!(%error, "the console could not read metrics");
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             Failure::Journal(error) => {

@@ -14,6 +14,7 @@ mod history;
 mod import_errors;
 mod launches;
 mod logs;
+mod metrics;
 mod query;
 mod relay;
 mod session;
@@ -28,7 +29,7 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -43,6 +44,7 @@ use crate::environment::{Environment, Environments};
 use crate::id::EnvironmentName;
 use crate::limits::{CONSOLE_BODY_MAX_BYTES, CONSOLE_COMMAND_SECONDS};
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::runtime::{ExecError, Report, Runtime};
 use crate::tokens::Tokens;
@@ -65,6 +67,7 @@ pub struct Surroundings {
     /// Who the person at the terminal is in Airflow.
     pub identity: Identity,
     pub objects: Objects,
+    pub metrics: Metrics,
     pub clock: Clock,
     /// What the AWS endpoint was asked.
     pub activity: Activity,
@@ -153,6 +156,8 @@ impl Console {
             self.api(request).await
         } else if request.method() != Method::GET {
             Err(Failure::NoSuchPage)
+        } else if path == "/metrics" && !metrics::is_browser(request.headers()) {
+            self.scraped(request.headers()).await
         } else if let Some(name) = path.strip_prefix("/assets/") {
             assets::file(name).ok_or(Failure::NoSuchPage)
         } else if path == "/console/enter" {
@@ -186,6 +191,8 @@ impl Console {
                 (&Method::GET, "events") => Ok(events::stream(around, &self.launches, &request)),
                 (&Method::GET, "journal") => dags::journal(around, &uri).await,
                 (&Method::GET, "activity") => calls::list(around, &uri).await,
+                (&Method::GET, "metrics") => metrics::list(around, &uri).await,
+                (&Method::POST, "metrics/data") => metrics::data(around, request).await,
                 (&Method::GET, "versions") => {
                     Ok(json(StatusCode::OK, &history::versions(around, &uri).await?))
                 }
@@ -234,6 +241,16 @@ impl Console {
                 Some(path) => self.relay.ask(around, &name, path, request).await,
                 None => Err(Failure::NoSuchPage),
             },
+        }
+    }
+
+    /// Open to whom the page is open, and to a scraper that knows the instance's token.
+    async fn scraped(&self, headers: &HeaderMap) -> Result<Response, Failure> {
+        let known = metrics::is_scraper(headers, &self.around.token);
+        if known || self.sessions.may_open(headers) {
+            metrics::scraped(&self.around).await
+        } else {
+            Err(Failure::NoBearer)
         }
     }
 

@@ -8,6 +8,7 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use percent_encoding::percent_decode_str;
 use quick_xml::escape::escape;
+use serde_json::{Map, Value};
 
 use super::Response;
 
@@ -58,6 +59,31 @@ impl Params {
         groups.into_values().collect()
     }
 
+    /// The parameters as the JSON they stand for: `A.member.1.B=x` is `{"A": [{"B": "x"}]}`. Every value is a text.
+    pub fn tree(&self) -> Map<String, Value> {
+        let mut root = Map::new();
+        for (key, value) in &self.0 {
+            if matches!(key.as_str(), "Action" | "Version") || key.starts_with("X-Amz-") {
+                continue;
+            }
+            let mut below = &mut root;
+            let mut parts = key.split('.').filter(|part| !part.is_empty()).peekable();
+            while let Some(part) = parts.next() {
+                if parts.peek().is_none() {
+                    below.insert(part.to_owned(), Value::String(value.clone()));
+                    break;
+                }
+                let next = below.entry(part).or_insert_with(|| Value::Object(Map::new()));
+                // A name that is both a value and a structure: the structure counts.
+                if !next.is_object() {
+                    *next = Value::Object(Map::new());
+                }
+                below = next.as_object_mut().expect("just made sure");
+            }
+        }
+        root.into_iter().map(|(name, value)| (name, lists(value))).collect()
+    }
+
     /// The parameters that are not part of a list, without those that say what is asked of whom.
     pub fn scalars(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
@@ -65,6 +91,24 @@ impl Params {
             .filter(|(key, _)| !key.contains('.') && !matches!(&***key, "Action" | "Version"))
             .filter(|(key, _)| !key.starts_with("X-Amz-"))
             .map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+}
+
+/// Structures of the one member `member`, whose members are numbers, are lists.
+fn lists(value: Value) -> Value {
+    let Value::Object(mut map) = value else { return value };
+    match map.remove("member") {
+        Some(Value::Object(members)) if map.is_empty() => {
+            let mut members: Vec<(u32, Value)> = members
+                .into_iter()
+                .filter_map(|(number, member)| Some((number.parse().ok()?, lists(member))))
+                .collect();
+            members.sort_by_key(|(number, _)| *number);
+            Value::Array(members.into_iter().map(|(_, member)| member).collect())
+        }
+        // How an empty list is written: `Dimensions.member=`, or `Dimensions=`.
+        Some(_) => Value::Array(Vec::new()),
+        None => Value::Object(map.into_iter().map(|(name, value)| (name, lists(value))).collect()),
     }
 }
 
@@ -156,5 +200,13 @@ mod tests {
         assert_eq!(tags[0].get("Value"), Some("&"));
         assert_eq!(tags[1].get("Key"), Some("z"));
         assert_eq!(params.scalars().collect::<Vec<_>>(), [("One", "1")]);
+    }
+
+    #[test]
+    fn flat_names_are_a_tree() {
+        let form = "Action=A&M.member.2.N=b&M.member.1.N=a&M.member.1.V.member.1=1&E=x";
+        let tree = Value::Object(Params::parse("", form).tree());
+        let wanted = serde_json::json!({ "E": "x", "M": [{ "N": "a", "V": ["1"] }, { "N": "b" }] });
+        assert_eq!(tree, wanted);
     }
 }

@@ -4,6 +4,7 @@ pub mod aws_json;
 pub mod aws_query;
 pub mod event_stream;
 pub mod rest_json;
+pub mod rpc_cbor;
 pub mod sigv4;
 
 use std::net::SocketAddr;
