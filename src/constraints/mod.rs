@@ -209,7 +209,8 @@ pub fn environment_of(arn: &str) -> Option<&str> {
     let named = !region.is_empty()
         && region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     let name = after_account(rest)?.strip_prefix("environment/")?;
-    (named && !name.is_empty()).then_some(name)
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    (named && name.starts_with(word)).then_some(name)
 }
 
 /// What follows `arn:aws:`, or `arn:aws-cn:` and the like.

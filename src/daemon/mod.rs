@@ -204,6 +204,7 @@ impl House {
                 environments: self.environments.clone(),
                 tokens,
                 objects,
+                metrics: self.rooms.metrics.clone(),
                 airflow: web::airflow(&self.environments, &self.rooms),
                 region: region.clone(),
                 account: account.clone(),

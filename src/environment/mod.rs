@@ -262,7 +262,7 @@ impl Environments {
 
     /// Accepts the environment and starts its creation; returns before it is done.
     pub async fn create(&self, spec: Spec) -> Result<(), RequestError> {
-        supported(&spec)?;
+        supported(&spec.airflow_version)?;
         let name = spec.name.clone();
         let Some(answer) = self.start(&name, Start::Create(Box::new(spec))) else {
             return Err(RequestError::Exists(name));
@@ -278,7 +278,7 @@ impl Environments {
         spec: Option<Spec>,
     ) -> Result<(), RequestError> {
         if let Some(spec) = &spec {
-            supported(spec)?;
+            self.keeps_version(name, &spec.airflow_version)?;
         }
         self.ask(name, Request::Resume(spec.map(Box::new))).await
     }
@@ -291,6 +291,9 @@ impl Environments {
         change: Change,
         replacement: Replacement,
     ) -> Result<(), RequestError> {
+        if let Some(version) = &change.airflow_version {
+            self.keeps_version(name, version)?;
+        }
         self.ask(name, Request::Update(Box::new(change), replacement)).await
     }
 
@@ -345,6 +348,22 @@ impl Environments {
         self.inner.stop.cancel();
         self.inner.drivers.close();
         self.inner.drivers.wait().await;
+    }
+
+    /// Whether the environment may run this version: the one it has, or any as long as it never ran.
+    fn keeps_version(&self, name: &EnvironmentName, version: &str) -> Result<(), RequestError> {
+        supported(version)?;
+        let Some(Environment { spec, status, .. }) = self.get(name) else { return Ok(()) };
+        let has = spec.airflow_version;
+        let never_ran = matches!(status, Status::Creating | Status::CreateFailed);
+        if has == version || never_ran {
+            return Ok(());
+        }
+        // Divergence(version-change): nothing migrates a database from one version's schema to another's yet.
+        Err(RequestError::Invalid(format!(
+            "environment `{name}` runs Airflow {has} and cannot become {version} in place: its database would have to \
+             be migrated; create an environment of another name"
+        )))
     }
 
     /// Starts a driver under a name that is free; the answer comes once its first row is on disk.
@@ -423,14 +442,13 @@ impl Register {
 }
 
 /// Whether there is a recipe for the version that is asked for.
-fn supported(spec: &Spec) -> Result<(), RequestError> {
-    if airflow::recipe(&spec.airflow_version).is_some() {
+fn supported(version: &str) -> Result<(), RequestError> {
+    if airflow::recipe(version).is_some() {
         return Ok(());
     }
     let known: Vec<_> = airflow::RECIPES.iter().map(|recipe| recipe.version).collect();
     let known = known.join(", ");
-    let given = &spec.airflow_version;
-    Err(RequestError::Invalid(format!("Airflow {given} is not supported; {known} is")))
+    Err(RequestError::Invalid(format!("Airflow {version} is not supported; {known} is")))
 }
 
 impl Status {

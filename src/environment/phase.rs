@@ -244,9 +244,7 @@ impl Life {
             let last_update = pending(now, with);
             return Ok((Life { phase, last_update, ..self.clone() }, Some(effect)));
         }
-        let forced_once = self.forced_once || with == Replacement::Forced;
-        let life = Life { forced_once, ..self.clone() };
-        Ok(life.replacing(Phase::Updating { next: Some(next) }, with, now))
+        Ok(self.clone().replacing(Phase::Updating { next: Some(next) }, with, now))
     }
 
     fn delete(&self, now: Timestamp) -> Result<Step, Refused> {
@@ -356,6 +354,7 @@ impl Life {
             }
             Phase::Updating { next: Some(next) } | Phase::Snapshotting { next } => {
                 life.last_update = self.succeeded(now);
+                life.forced_once |= life.last_update.replacement == Replacement::Forced;
                 life.spec = *next;
                 Phase::Available { live: life.launch }
             }

@@ -13,6 +13,7 @@ mod cli;
 mod console;
 mod crash;
 mod door;
+mod environments;
 mod history;
 mod identities;
 mod journeys;

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use crate::support::{
-    FIRST_AIRFLOW, Project, SOON, Windtunnel, airflow_turn, finished, is_root, skipped, told,
-    wait_for,
+    FIRST_AIRFLOW, Project, SOON, Windtunnel, airflow_turn, finished, is_root, path_without_python,
+    skipped, told, wait_for,
 };
 
 /// Checks the form that every error has, and gives its text.
@@ -86,22 +85,6 @@ fn a_project_folder_that_disappears() {
     let (code, said) = up.ends(SOON);
     let folder = project.root().to_string_lossy().into_owned();
     explained(&project, code, &said, &[&folder]);
-}
-
-/// The folders of `PATH` seen through links, less every Python and uv.
-fn path_without_python(project: &Project) -> PathBuf {
-    let bin = project.path("bin");
-    fs::create_dir_all(&bin).expect("it is ours");
-    for folder in ["/usr/bin", "/bin", "/usr/sbin", "/sbin"] {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !["python", "pypy", "uv", "pip", "conda"].iter().any(|word| name.starts_with(word)) {
-                // The same name in two folders: the first one wins, as in PATH.
-                drop(symlink(entry.path(), bin.join(name)));
-            }
-        }
-    }
-    bin
 }
 
 #[test]

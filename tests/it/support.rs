@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -146,6 +146,22 @@ pub(crate) fn javascript() -> Option<PathBuf> {
     }
     drop(turn);
     Some(folder)
+}
+
+/// The folders of `PATH` seen through links, less every Python and uv.
+pub(crate) fn path_without_python(project: &Project) -> PathBuf {
+    let bin = project.path("bin");
+    fs::create_dir_all(&bin).expect("it is ours");
+    for folder in ["/usr/bin", "/bin", "/usr/sbin", "/sbin"] {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !["python", "pypy", "uv", "pip", "conda"].iter().any(|word| name.starts_with(word)) {
+                // The same name in two folders: the first one wins, as in PATH.
+                drop(symlink(entry.path(), bin.join(name)));
+            }
+        }
+    }
+    bin
 }
 
 /// Runs a command that must succeed, and gives what it printed.

@@ -7,6 +7,7 @@ use crate::api::wire::rest_json::Failure;
 use crate::constraints::Faults;
 use crate::environment::{RequestError, Status};
 use crate::id::{BucketName, EnvironmentName};
+use crate::metrics::PutError;
 use crate::objects::{BucketError, ObjectError};
 
 /// Why a request is not done.
@@ -18,9 +19,11 @@ pub(super) enum Refusal {
     Invalid(Faults),
     /// No operation has this method and path.
     UnknownOperation(String),
-    /// An operation of MWAA's that this windtunnel does not do yet.
-    NotYet(&'static str),
     NoEnvironment(EnvironmentName),
+    /// The same, where MWAA's model knows no error for it.
+    NoEnvironmentToMeasure(EnvironmentName),
+    /// No environment can have this ARN.
+    NoSuchArn(String),
     /// The environment is there, but no token of it could be used now.
     NotRunning(EnvironmentName, Status),
     NoBucket(BucketName),
@@ -43,6 +46,7 @@ pub(super) enum Refusal {
     Environment(RequestError),
     Objects(ObjectError),
     Bucket(BucketError),
+    Metrics(PutError),
 }
 
 impl From<Failure> for Refusal {
@@ -78,10 +82,8 @@ impl Refusal {
             Refusal::UnknownOperation(what) => {
                 unknown(format!("{what} is no operation of Amazon MWAA"))
             }
-            Refusal::NotYet(operation) => {
-                unknown(format!("this version of windtunnel does not do {operation} yet"))
-            }
             Refusal::NoEnvironment(name) => not_found(format!("No environment named {name}")),
+            Refusal::NoSuchArn(arn) => not_found(format!("No environment has the ARN {arn}")),
             Refusal::NotRunning(name, status) => not_found(format!(
                 "Environment {name} is {status}; tokens are issued while it is AVAILABLE"
             )),
@@ -125,6 +127,13 @@ impl Refusal {
             Refusal::Environment(error) => environment(error),
             Refusal::Objects(error) => fault(&error),
             Refusal::Bucket(error) => fault(&error),
+            Refusal::Metrics(error) => match error {
+                PutError::TooMany(_) => validation(error.to_string()),
+                PutError::Index(_) => fault(&error),
+            },
+            Refusal::NoEnvironmentToMeasure(name) => {
+                validation(format!("No environment named {name}"))
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod failure;
 mod members;
+mod publish;
 mod request;
 mod response;
 pub mod rest;
@@ -16,6 +17,7 @@ use crate::constraints::Faults;
 use crate::environment::{Change, Environment, Environments, Pinned, Spec};
 use crate::id::{AccountId, BucketName, EnvironmentName, ObjectKey, Region};
 use crate::limits::JSON_BODY_MAX_BYTES;
+use crate::metrics::Metrics;
 use crate::objects::{BucketError, ObjectError, Objects, Versioning};
 use crate::tokens::identity::{airflow_identity, iam_identity};
 use crate::tokens::{Grant, Tokens};
@@ -30,6 +32,7 @@ pub struct Mwaa {
     environments: Environments,
     tokens: Tokens,
     objects: Objects,
+    metrics: Metrics,
     airflow: Airflow,
     place: Place,
 }
@@ -40,6 +43,7 @@ pub struct Surroundings {
     pub environments: Environments,
     pub tokens: Tokens,
     pub objects: Objects,
+    pub metrics: Metrics,
     pub airflow: Airflow,
     pub region: Region,
     pub account: AccountId,
@@ -55,8 +59,10 @@ pub(super) struct Place {
 impl Mwaa {
     /// The service over these rooms.
     pub fn new(around: Surroundings) -> Mwaa {
-        let Surroundings { environments, tokens, objects, airflow, region, account } = around;
-        Mwaa { environments, tokens, objects, airflow, place: Place { region, account } }
+        let Surroundings { environments, tokens, objects, metrics, airflow, region, account } =
+            around;
+        let place = Place { region, account };
+        Mwaa { environments, tokens, objects, metrics, airflow, place }
     }
 
     /// Answers one request. The gateway has checked its signature and says in the extensions who sent it.
@@ -99,6 +105,13 @@ impl Mwaa {
             Operation::CreateCliToken(name) => self.create_cli_token(&name, caller),
             Operation::CreateWebLoginToken(name) => self.create_web_login_token(&name, caller),
             Operation::InvokeRestApi(name, call) => self.invoke_rest_api(&name, call, caller).await,
+            Operation::PublishMetrics(name, data) => {
+                if self.environments.get(&name).is_none() {
+                    return Err(Refusal::NoEnvironmentToMeasure(name));
+                }
+                self.metrics.put(data).await.map_err(Refusal::Metrics)?;
+                Ok(rest_json::empty())
+            }
             Operation::ListTags(name) => {
                 let environment = self.find(&name)?;
                 Ok(rest_json::answer(&response::tags(&environment.spec.tags)))

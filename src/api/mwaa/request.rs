@@ -12,10 +12,12 @@ use serde_json::{Map, Value};
 
 use super::failure::Refusal;
 use super::members::{Create, Raw, Update};
+use super::publish;
 use crate::api::wire::rest_json::{self, Failure};
 use crate::constraints::{self as rule, Faults, environment};
 use crate::id::EnvironmentName;
 use crate::limits::{ENVIRONMENTS_PAGE_MAX, PAGE_TOKEN_MAX_CHARACTERS};
+use crate::metrics::Datum;
 
 /// A request, checked as far as it can be by itself.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub(super) enum Operation {
     ListTags(EnvironmentName),
     Tag(EnvironmentName, BTreeMap<String, String>),
     Untag(EnvironmentName, Vec<String>),
+    PublishMetrics(EnvironmentName, Vec<Datum>),
 }
 
 /// A call of Airflow's REST API that the service makes for somebody.
@@ -39,7 +42,7 @@ pub(super) struct RestCall {
     pub(super) path: String,
     pub(super) method: Method,
     pub(super) query: Map<String, Value>,
-    /// Absent where it is empty: Airflow refuses a body on some of its reads, and Airflow's own hook always sends one.
+    /// Absent on a read where it is empty: Airflow's own hook always sends one, and Airflow refuses it there.
     pub(super) body: Option<Map<String, Value>>,
 }
 
@@ -83,7 +86,11 @@ pub(super) fn parse(parts: &request::Parts, body: &[u8]) -> Result<Operation, Re
         ("POST", ["clitoken", name]) => Ok(Operation::CreateCliToken(named(name)?)),
         ("POST", ["webtoken", name]) => Ok(Operation::CreateWebLoginToken(named(name)?)),
         ("POST", ["restapi", name]) => rest_call(name, body),
-        ("POST", ["metrics", "environments", _]) => Err(Refusal::NotYet("PublishMetrics")),
+        ("POST", ["metrics", "environments", name]) => {
+            let name = named(name)?;
+            let data = json::<publish::Raw>(body)?.check(&name)?;
+            Ok(Operation::PublishMetrics(name, data))
+        }
         // AWS: some SDKs leave an ARN's slash as it is, so it may come as two segments.
         (_, ["tags", arn @ ..]) if !arn.is_empty() => tagging(method, &arn.join("/"), query, body),
         _ => Err(Refusal::UnknownOperation(format!("{method} {}", parts.uri.path()))),
@@ -131,8 +138,11 @@ fn tagging(
 ) -> Result<Operation, Refusal> {
     let mut faults = Faults::default();
     faults.text("resourceArn", arn, rule::ENVIRONMENT_ARN);
+    checked(faults, ())?;
     let name = rule::environment_of(arn).and_then(|name| EnvironmentName::parse(name).ok());
-    let Some(name) = name else { return Err(Refusal::Invalid(faults)) };
+    // AWS: an ARN may fit its pattern and yet name what no environment can be called.
+    let name = name.ok_or_else(|| Refusal::NoSuchArn(arn.to_owned()))?;
+    let mut faults = Faults::default();
     match *method {
         Method::GET => Ok(Operation::ListTags(name)),
         Method::POST => {
@@ -181,11 +191,12 @@ fn rest_call(name: &str, body: &[u8]) -> Result<Operation, Refusal> {
     else {
         return Err(Refusal::Invalid(faults));
     };
+    let writes = matches!(method, Method::POST | Method::PUT | Method::PATCH);
     let call = RestCall {
         path: format!("/{}", path.trim_start_matches('/')),
         method,
         query: raw.query_parameters.unwrap_or_default(),
-        body: raw.body.filter(|body| !body.is_empty()),
+        body: raw.body.filter(|body| writes || !body.is_empty()),
     };
     checked(faults, Operation::InvokeRestApi(name, call))
 }
@@ -350,6 +361,9 @@ mod tests {
         let hook = json!({"Path": "dags", "Method": "GET", "Body": {}, "QueryParameters": {}});
         let Ok(Operation::InvokeRestApi(_, called)) = call(hook) else { panic!("it is fine") };
         assert_eq!((called.path.as_str(), called.body), ("/dags", None));
+        let write = json!({"Path": "/dags/x/dagRuns", "Method": "POST", "Body": {}});
+        let Ok(Operation::InvokeRestApi(_, called)) = call(write) else { panic!("it is fine") };
+        assert_eq!(called.body, Some(Map::new()), "Airflow wants an object there");
         assert!(call(json!({"Path": "x".repeat(64), "Method": "DELETE"})).is_ok());
         for wrong in [
             json!({"Path": "x".repeat(65), "Method": "GET"}),
@@ -411,10 +425,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_yet_says_so() {
-        for (method, path) in
-            [("POST", "/metrics/environments/dev"), ("POST", "/environments/dev"), ("GET", "/")]
-        {
+    fn what_is_no_operation_says_so() {
+        for (method, path) in [("POST", "/environments/dev"), ("GET", "/")] {
             let failure = parse_text(method, path, "").unwrap_err().into_failure();
             assert_eq!(failure.code, "UnknownOperationException", "{method} {path}");
             assert_eq!(failure.status, StatusCode::NOT_FOUND);
