@@ -1,4 +1,4 @@
-//! `windtunnel check`: imports every DAG in a process of its own, and looks at what else MWAA would stumble over.
+//! `windtunnel check`: imports every DAG where it can disturb no other, and looks at what else MWAA would stumble over.
 //!
 //! The work is done by `runtime/python/windtunnel_check.py` in the warm interpreter. Here: what is asked for, what the
 //! files mean together, and how it is told.

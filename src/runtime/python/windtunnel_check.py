@@ -1,4 +1,4 @@
-"""`windtunnel check` inside the warm interpreter: one process per DAG file, so many at a time.
+"""`windtunnel check` inside the warm interpreter: DAG files in processes that none of them can spoil for another.
 
     {"kind": "run", "call": "windtunnel_check:main", "argv": [REQUEST]}
 
@@ -13,7 +13,6 @@ database, programs) is imported again each time.
 
 import hashlib
 import json
-import mmap
 import os
 import select
 import signal
@@ -24,33 +23,41 @@ import windtunnel_probe as probe
 
 # Kept of what a file prints while it is imported.
 OUTPUT_MAX_BYTES = 4096
+ANSWER_MAX_BYTES = 64 * 2**20
 
 # After the deadline Airflow's own timer has raised in the file; what catches that is killed.
 GRACE_SECONDS = 3.0
 
 
-class Worker:
-    """A child that does one thing and answers with JSON."""
+# A process is left after so many files, so that what they load does not add up.
+FILES_MAX = 40
 
-    def __init__(self, name, work, deadline):
-        self.name = name
-        self.began = time.monotonic()
-        self.deadline = self.began + deadline
+
+class Worker:
+    """A child that does one thing after another, and answers each with a line of JSON."""
+
+    def __init__(self, prepare):
+        """`prepare()` gives, in the child, the function that is called with each name."""
+        self.name = None
+        self.began = self.deadline = 0.0
         self.data = bytearray()
         self.printed = bytearray()
         self.late = False
+        self.left = FILES_MAX
+        order, self.orders = os.pipe()
         result, answer = os.pipe()
         output, printer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            self.become(work, answer, printer)
-        os.close(answer)
-        os.close(printer)
+            os.close(self.orders)
+            self.become(prepare, order, answer, printer)
+        for fd in (order, answer, printer):
+            os.close(fd)
         for fd in (result, output):
             os.set_blocking(fd, False)
-        self.pipes = {result: self.data, output: self.printed}
+        self.result, self.output = result, output
 
-    def become(self, work, answer, printer):
+    def become(self, prepare, order, answer, printer):
         """The child. Does not return."""
         try:
             os.setsid()
@@ -60,11 +67,18 @@ class Worker:
                 os.dup2(printer, fd)
             sys.stdout = sys.__stdout__ = open(1, "w", 1, errors="backslashreplace", closefd=False)
             sys.stderr = sys.__stderr__ = open(2, "w", 1, errors="backslashreplace", closefd=False)
-            # High, so that a file that closes or writes to low numbers does not meet it.
-            channel = os.dup2(answer, 900)
+            # High, so that a file that closes or writes to low numbers does not meet them.
+            channel, orders = os.dup2(answer, 900), os.fdopen(os.dup2(order, 901), "rb")
+            os.close(answer)
+            os.close(order)
             own = os.getpid()
-            data = json.dumps(work()).encode()
-            if os.getpid() == own:  # else a child of the file's came back here
+            work = prepare()
+            for line in orders:
+                data = json.dumps(work(json.loads(line))).encode() + b"\n"
+                if os.getpid() != own:  # a child of the file's came back here
+                    break
+                sys.stdout.flush()
+                sys.stderr.flush()
                 while data:
                     data = data[os.write(channel, data) :]
         except BaseException as error:
@@ -72,24 +86,39 @@ class Worker:
         finally:
             os._exit(0)
 
-    def drain(self, fd):
-        """Reads what is there; False at the end."""
-        while True:
-            try:
-                data = os.read(fd, 65536)
-            except BlockingIOError:
-                return True
-            except OSError:
-                return False
-            if not data:
-                return False
-            kept = self.pipes[fd]
-            room = 64 * 2**20 if kept is self.data else OUTPUT_MAX_BYTES - len(kept)
-            kept += data[: max(0, room)]
+    def order(self, name, seconds):
+        self.name = name
+        self.left -= 1
+        self.began = time.monotonic()
+        self.deadline = self.began + seconds
+        self.printed.clear()
+        os.write(self.orders, json.dumps(name).encode() + b"\n")
+
+    def drain(self):
+        """Reads what is there. True when the answer is whole."""
+        # The answer first: what was printed before it is in its pipe already.
+        for fd, kept, limit in ((self.result, self.data, ANSWER_MAX_BYTES), (self.output, self.printed, OUTPUT_MAX_BYTES)):
+            while True:
+                try:
+                    data = os.read(fd, 65536)
+                except OSError:
+                    break
+                if not data:
+                    break
+                kept += data[: max(0, limit - len(kept))]
+        return self.data.endswith(b"\n")
+
+    def take(self):
+        """The answer; `None` without a whole one."""
+        try:
+            return json.loads(bytes(self.data))
+        except ValueError:
+            return None
+        finally:
+            self.data.clear()
 
     def close(self):
-        for fd in self.pipes:
-            self.drain(fd)
+        for fd in (self.result, self.output, self.orders):
             os.close(fd)
 
     def clear(self):
@@ -108,7 +137,7 @@ class Worker:
 
 
 class Crew:
-    """Keeps `jobs` workers busy; wakes for pipes, ends and deadlines only."""
+    """Keeps `jobs` workers busy; wakes for answers, ends and deadlines only."""
 
     def __init__(self, jobs):
         self.jobs = jobs
@@ -118,34 +147,42 @@ class Crew:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
-    def run(self, tasks, done):
-        """Each task is (name, work, deadline); `done(worker, status)` follows its end."""
-        waiting, running = list(tasks)[::-1], {}
-        while waiting or running:
-            while waiting and len(running) < self.jobs:
-                worker = Worker(*waiting.pop())
-                running[worker.pid] = worker
-            pipes = {fd: worker for worker in running.values() for fd in worker.pipes}
-            left = min(worker.deadline for worker in running.values()) - time.monotonic()
+    def run(self, names, prepare, seconds, done):
+        """`done(worker, answer or None, exit code or None)` follows each name."""
+        waiting, busy, leaving = list(names)[::-1], {}, {}
+        while waiting or busy or leaving:
+            while waiting and len(busy) < self.jobs:
+                worker = Worker(prepare)
+                busy[worker.pid] = worker
+                worker.order(waiting.pop(), seconds)
+            pipes = {fd: worker for worker in busy.values() for fd in (worker.result, worker.output)}
+            left = min((worker.deadline for worker in busy.values()), default=0.0) - time.monotonic()
             # All may be late already: then their ends wake us.
-            ready, _, _ = select.select([self.wakeup, *pipes], [], [], min(max(0.0, left), 3600.0))
-            for fd in ready:
-                if fd == self.wakeup:
-                    self.swallow()
-                elif not pipes[fd].drain(fd):
-                    # Nothing more will come through it.
-                    os.close(fd)
-                    del pipes[fd].pipes[fd]
-            for worker in running.values():
+            ready, _, _ = select.select([self.wakeup, *pipes], [], [], min(max(0.0, left), 3600.0) if busy else 3600.0)
+            for worker in {pipes[fd].pid: pipes[fd] for fd in ready if fd != self.wakeup}.values():
+                if worker.drain():
+                    answer = worker.take()
+                    done(worker, answer, None)
+                    if waiting and worker.left > 0 and not (answer or {}).get("marked", True):
+                        worker.order(waiting.pop(), seconds)
+                    else:
+                        leaving[worker.pid] = busy.pop(worker.pid)
+                        worker.kill() if answer and answer.get("marked") else os.kill(worker.pid, signal.SIGKILL)
+            if self.wakeup in ready:
+                self.swallow()
+            for worker in busy.values():
                 if not worker.late and time.monotonic() >= worker.deadline:
                     worker.late, worker.deadline = True, float("inf")
                     worker.kill()
             for pid, status in ends():
-                worker = running.pop(pid, None)
+                worker = busy.pop(pid, None)
+                if worker is not None:
+                    worker.drain()
+                    done(worker, worker.take(), os.waitstatus_to_exitcode(status))
+                worker = worker or leaving.pop(pid, None)
                 if worker is not None:
                     worker.clear()
                     worker.close()
-                    done(worker, os.waitstatus_to_exitcode(status))
 
     def swallow(self):
         try:
@@ -178,7 +215,7 @@ def failed(worker, code, path, options):
     if worker.late:
         message = f"the import was not done after {options['deadline_seconds']:g} s and did not stop when told to"
         return finding("import-timeout", "error", path, None, message, "MWAA gives up after 30 s as well")
-    if code < 0:
+    if code is not None and code < 0:
         message = f"the file ended its process with {zygote.name_of(-code)}"
         return finding("process-ended", "error", path, None, message, "look for native code, deep recursion or os.kill")
     said = worker.printed.decode(errors="replace").strip()
@@ -296,13 +333,13 @@ def load_plugins(crew, options):
     """Loads the plugins in a child first; here only when that went well, for all files to share."""
     outcome = {}
 
-    def done(worker, code):
-        try:
-            outcome.update(json.loads(bytes(worker.data)))
-        except ValueError:
+    def done(worker, answer, code):
+        if answer is not None:
+            outcome.update(answer)
+        elif not outcome:
             outcome["findings"] = [{**failed(worker, code, options["plugins"], options), "code": "plugin-error"}]
 
-    crew.run([("plugins", lambda: plugins(options), options["deadline_seconds"])], done)
+    crew.run(["plugins"], lambda: lambda _name: plugins(options), options["deadline_seconds"], done)
     answer({"plugins": outcome})
     if not outcome["findings"] and not os.environ.get("WINDTUNNEL_PLUGINS_LATE"):
         from airflow import plugins_manager
@@ -333,18 +370,9 @@ def main():
         load_plugins(crew, options)
     before = probe.patches() if todo else []
 
-    def task(path):
-        def work():
-            # Shared with what the file starts, and with nobody else.
-            return probe.probe(path, options, mmap.mmap(-1, mmap.PAGESIZE), before)
-
-        return path, work, options["deadline_seconds"] + GRACE_SECONDS
-
-    def done(worker, code):
+    def done(worker, result, code):
         seconds = round(time.monotonic() - worker.began, 4)
-        try:
-            result = json.loads(bytes(worker.data))
-        except ValueError:
+        if result is None:
             result = {"dags": [], "findings": [failed(worker, code, worker.name, options)], "inputs": None}
         if worker.printed:
             words = worker.printed.decode(errors="replace").strip().splitlines() or [""]
@@ -359,7 +387,8 @@ def main():
         kept.keep(worker.name, result)
         answer({"file": worker.name, "cached": False, **{k: result[k] for k in ("seconds", "dags", "findings")}})
 
-    crew.run(map(task, todo), done)
+    prepare = lambda: probe.Probe(options, before).probe  # noqa: E731
+    crew.run(todo, prepare, options["deadline_seconds"] + GRACE_SECONDS, done)
     kept.save(set(wanted))
     answer({"done": {"files": len(wanted), "imported": len(todo), "seconds": round(time.monotonic() - began, 3)}})
     return 0

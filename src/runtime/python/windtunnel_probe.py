@@ -1,21 +1,26 @@
-"""Imports one DAG file as Airflow's DAG processor would, watches what it does, and tells what it found.
+"""Imports DAG files as Airflow's DAG processor would, watches what they do, and tells what it found.
 
-Runs in a process of its own, forked for one file (`windtunnel_check.py`), so it may spoil that process: limits,
-audit hooks and whatever the file does to the interpreter end with it.
+Runs in a process that was forked for it (`windtunnel_check.py`). A file that leaves a mark there (a module or the
+environment changed, a thread, a directory, anything that was worth a warning) is the last one of its process, so no
+file meets what another one did; those that leave none share a process, because most of a fork's cost is the fork.
 
 A finding is {"code", "severity": error|warning, "file", "line", "message", "help", "traceback"}; a result is
-{"dags": [{"dag_id", "file", "line", "tasks"}], "findings": [...], "inputs": {path: signature} or None}.
+{"dags": [{"dag_id", "file", "line", "tasks"}], "findings": [...], "inputs": {path: signature} or None, "marked"}.
 """
 
 import hashlib
 import importlib
 import io
+import logging
 import mmap
 import os
 import re
 import resource
+import signal
 import sys
+import threading
 import traceback
+import warnings
 
 # A file that starts more processes than this while it is imported is running away.
 FORKS_MAX = 32
@@ -298,39 +303,80 @@ def why(error, roots, path, memory_bytes):
     return finding(code, "error", file or path, line, message, help, text)
 
 
-def listen_to_database(witness):
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
+class Probe:
+    """Imports files in this process, one after the other. There is one per process: audit hooks stay."""
 
-    event.listen(Engine, "before_cursor_execute", witness.statement)
+    def __init__(self, options, before):
+        """`before`: what `patches` found before the fork."""
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
 
+        self.options = options
+        self.before = before
+        self.roots = Roots(options["dags"], options["plugins"])
+        # Shared with what a file starts, and with nobody else.
+        self.forks = mmap.mmap(-1, mmap.PAGESIZE)
+        self.witness = None
+        self.project = tuple({os.path.join(path, "") for path in (options["project"], os.path.realpath(options["project"]))})
+        self.modules = set(sys.modules)
+        self.state = self.look()
+        event.listen(Engine, "before_cursor_execute", lambda *_: self.witness.watching and self.witness.statement())
+        sys.addaudithook(lambda name, arguments: self.witness is not None and self.witness.hook(name, arguments))
+        limit(options["memory_bytes"])
 
-def probe(path, options, forks, before):
-    """Imports `path`; what came of it. The caller has forked for this; `before` is of `patches`, before the fork."""
-    roots = Roots(options["dags"], options["plugins"])
-    witness = Witness(roots, options["project"], forks)
-    home = os.getcwd()
-    listen_to_database(witness)
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(Silence(witness)))
-    sys.addaudithook(witness.hook)
-    limit(options["memory_bytes"])
-    bag, errors = read(path, roots, witness, options)
-    witness.watching = False
-    findings = [*errors, *witness.seen.values()]
-    if os.getcwd() != home:
-        help = "every file of a process would be imported from there; use absolute paths"
-        findings.append(finding("changes-directory", "warning", path, None, "it changes the working directory", help))
-        os.chdir(home)
-    changed = sorted(patched(before))
-    if changed:
-        help = "other DAGs of the same process meet the change; subclass instead"
-        what = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-        findings.append(finding("monkeypatch", "warning", path, None, f"it replaces {what}", help))
-    dags = []
-    for dag in bag.dags.values() if bag is not None else ():
-        findings += examine(dag, path, roots, options)
-        dags.append({"dag_id": dag.dag_id, "file": getattr(dag, "fileloc", None) or path, "line": definition(dag, path), "tasks": len(dag.tasks)})
-    return {"dags": dags, "findings": findings, "inputs": inputs(witness, path)}
+    def look(self):
+        """What an import should leave as it was."""
+        return (
+            dict(os.environ),
+            list(sys.path),
+            list(sys.meta_path),
+            threading.active_count(),
+            len(warnings.filters),
+            len(logging.getLogger().handlers),
+            [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)],
+            sys.getrecursionlimit(),
+        )
+
+    def probe(self, path):
+        """Imports `path`; what came of it."""
+        options = self.options
+        self.forks[:4] = bytes(4)
+        self.witness = witness = Witness(self.roots, options["project"], self.forks)
+        home = os.getcwd()
+        sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(Silence(witness)))
+        bag, errors = read(path, self.roots, witness, options)
+        findings = [*errors, *witness.seen.values()]
+        if os.getcwd() != home:
+            help = "every file of a process would be imported from there; use absolute paths"
+            findings.append(finding("changes-directory", "warning", path, None, "it changes the working directory", help))
+            os.chdir(home)
+        changed = sorted(patched(self.before))
+        if changed:
+            help = "other DAGs of the same process meet the change; subclass instead"
+            what = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+            findings.append(finding("monkeypatch", "warning", path, None, f"it replaces {what}", help))
+        marked = bool(findings) or witness.outside or self.look() != self.state
+        dags = []
+        for dag in bag.dags.values() if bag is not None else ():
+            findings += examine(dag, path, self.roots, options)
+            file = getattr(dag, "fileloc", None) or path
+            dags.append({"dag_id": dag.dag_id, "file": file, "line": definition(dag, path), "tasks": len(dag.tasks)})
+        result = {"dags": dags, "findings": findings, "inputs": inputs(witness, path), "marked": marked}
+        self.forget()
+        return result
+
+    def forget(self):
+        """The project's modules leave, so that the next file imports them as if it were the first."""
+        for name in set(sys.modules) - self.modules:
+            module = sys.modules[name]
+            places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", ())]
+            if name.startswith("unusual_prefix_") or any(place.startswith(self.project) for place in places):
+                del sys.modules[name]
+        self.modules = set(sys.modules)
+        for folder in list(sys.path_importer_cache):
+            # By its name and by what that means: a real path costs too much for all of them.
+            if folder.startswith(self.project):
+                del sys.path_importer_cache[folder]
 
 
 def read(path, roots, witness, options):
