@@ -165,11 +165,6 @@ export class Airflow {
   async plugins(signal?: AbortSignal): Promise<Record<string, unknown>[]> {
     return list((await this.raw<Raw>("plugins?limit=100", signal)).plugins);
   }
-
-  async providers(signal?: AbortSignal): Promise<{ name: string; version: string }[]> {
-    const found = list((await this.raw<Raw>("providers?limit=100", signal)).providers);
-    return found.map((raw) => ({ name: text(raw.package_name), version: text(raw.version) }));
-  }
 }
 
 function structured(line: Raw): string {

@@ -39,7 +39,7 @@ await step("5,000 versions of one object are paged", async () => {
   await page.getByText("(100+)").waitFor();
   const turned = Date.now() - turn;
   figure("console: 5,000 versions, first page / next page", `${shown} ms / ${turned} ms`);
-  check(shown < 3 * QUICK_MS && turned < QUICK_MS, "it is quick");
+  check(shown < 3 * QUICK_MS && turned < 2 * QUICK_MS, "it is quick");
   await picture(page, "versions-5000");
 });
 

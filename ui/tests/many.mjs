@@ -21,8 +21,8 @@ for number in range(500):
     name = f"many_{number:03}"
     globals()[name] = DAG(name, schedule=None, start_date=datetime(2024, 1, 1), catchup=False)
 `);
-  await page.getByRole("link", { name: "many_000", exact: true }).waitFor({ timeout: 60_000 });
-  await page.getByRole("heading", { name: /DAGs/ }).getByText("(504)").waitFor({ timeout: 60_000 });
+  await page.getByRole("link", { name: "many_000", exact: true }).waitFor({ timeout: 180_000 });
+  await page.getByRole("heading", { name: /DAGs/ }).getByText(/\(50\d\)/).waitFor({ timeout: 180_000 });
   const began = Date.now();
   await go(page, `${own}/dags`);
   await page.getByRole("link", { name: "many_000", exact: true }).waitFor();
@@ -30,7 +30,7 @@ for number in range(500):
   const find = Date.now();
   await page.getByRole("searchbox", { name: "Find DAGs" }).fill("many_499");
   await page.getByRole("link", { name: "many_499", exact: true }).waitFor();
-  figure("console: 504 DAGs, page shown / one found", `${shown} ms / ${Date.now() - find} ms`);
+  figure("console: 500 DAGs and a few, page shown / one found", `${shown} ms / ${Date.now() - find} ms`);
   unlinkSync(file("many.py"));
 });
 

@@ -6,6 +6,7 @@ import BreadcrumbGroup from "@cloudscape-design/components/breadcrumb-group";
 import Button from "@cloudscape-design/components/button";
 import Header from "@cloudscape-design/components/header";
 import CloudLink from "@cloudscape-design/components/link";
+import Modal from "@cloudscape-design/components/modal";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Table from "@cloudscape-design/components/table";
 import TextFilter from "@cloudscape-design/components/text-filter";
@@ -59,6 +60,7 @@ function Objects({ bucket, prefix, exact = false }: { bucket: string; prefix: st
   const [, go] = useLocation();
   const [versions, setVersions] = useState(exact);
   const [find, setFind] = useState("");
+  const [going, setGoing] = useState<(VersionTold & { key: string }) | null>(null);
   /** Where each page begins that was turned so far. */
   const [turned, setTurned] = useState<NonNullable<ObjectPage["next"]>[]>([]);
   const from = turned.at(-1);
@@ -104,11 +106,29 @@ function Objects({ bucket, prefix, exact = false }: { bucket: string; prefix: st
             <SpaceBetween direction="horizontal" size="s">
               {!row.is_delete_marker && <CloudLink href={downloadUrl(bucket, row.key, row.version_id)} ariaLabel={`Download ${row.key}`}>Download</CloudLink>}
               {versions && (!row.is_latest || row.is_delete_marker) && <Button variant="inline-link" ariaLabel={`Restore ${row.key}`} onClick={() => void restore(row)}>Restore</Button>}
-              <Button variant="inline-link" ariaLabel={`Delete ${row.key}`} onClick={() => void remove(row)}>Delete</Button>
+              <Button variant="inline-link" ariaLabel={`Delete ${row.key}`} onClick={() => (versions ? setGoing(row) : void remove(row))}>Delete</Button>
             </SpaceBetween>
           ) },
         ]}
       />
+      {going && (
+        <Modal
+          visible
+          onDismiss={() => setGoing(null)}
+          header="Delete this version for good?"
+          closeAriaLabel="Close"
+          footer={
+            <Box float="right">
+              <SpaceBetween direction="horizontal" size="xs">
+                <Button variant="link" onClick={() => setGoing(null)}>Cancel</Button>
+                <Button variant="primary" onClick={() => { setGoing(null); void remove(going); }}>Delete for good</Button>
+              </SpaceBetween>
+            </Box>
+          }
+        >
+          {going.is_delete_marker ? "The delete marker goes, and what was there before is back." : `Version ${going.version_id} of ${going.key} cannot be brought back.`}
+        </Modal>
+      )}
     </SpaceBetween>
   );
 }
