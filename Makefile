@@ -2,6 +2,7 @@
 #
 #   make up      build, and run the sample project; Ctrl-C stops it
 #   make test    every test: the rooms, the binary, real clients, real Airflow
+#   make test-versions   every Airflow version, started and upgraded
 #   make check   what CI runs: format, clippy, every test
 #   make bench   the figures of the README, measured here
 #   make ui      the console: built by Node into ui/dist/app, and part of the binary (a stand-in page until then)
@@ -11,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: up build test check ui ui-check bench clients tools fuzz
+.PHONY: up build test test-versions check ui ui-check bench clients tools fuzz
 
 CARGO  ?= cargo
 PYTHON ?= python3
@@ -46,6 +47,11 @@ test: clients ui-check
 	if $(CARGO) nextest --version >/dev/null 2>&1; \
 	then $(CARGO) nextest run --locked; \
 	else $(CARGO) test --locked; fi
+
+# Starts every Airflow version of the table, and takes an environment up through those of a major.
+test-versions: clients
+	export WINDTUNNEL_TEST_CLIENTS=$(CLIENTS) WINDTUNNEL_TEST_VERSIONS=$${WINDTUNNEL_TEST_VERSIONS:-all}; \
+	$(CARGO) test --locked --test it -- versions:: --nocapture --test-threads 1
 
 check:
 	$(CARGO) fmt --check

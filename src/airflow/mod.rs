@@ -4,6 +4,7 @@ pub mod classes;
 pub mod permitted;
 mod recipes;
 pub mod settings;
+pub mod versions;
 
 pub use recipes::{DEFAULT, RECIPES};
 

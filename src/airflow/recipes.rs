@@ -2,7 +2,7 @@
 
 use super::{Component, Recipe, Start};
 
-/// The version of an environment that names none: MWAA's default.
+/// The version of an environment that names none.
 pub const DEFAULT: &str = "2.10.3";
 
 /// The recipes, newest first.
@@ -30,8 +30,8 @@ static V2_10_3: Recipe = Recipe {
 const TWO: Recipe = Recipe {
     version: "",
     major: 2,
-    python: "",
-    pythons: &[],
+    python: "3.12",
+    pythons: &["3.12", "3.11"],
     packages: "",
     lock: "",
     essential: "",

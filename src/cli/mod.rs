@@ -28,6 +28,7 @@ mod terminal;
 mod test;
 mod up;
 mod versions;
+mod versions_supported;
 mod workbench;
 
 use std::path::PathBuf;
@@ -90,6 +91,7 @@ enum Verb {
     Shell(shell::Shell),
     Open(open::Open),
     Versions(versions::Versions),
+    VersionsSupported(versions_supported::VersionsSupported),
     Diff(diff::Diff),
     Restore(restore::Restore),
     Doctor(doctor::Doctor),
@@ -154,6 +156,7 @@ async fn run(place: Place, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Shell(asked) => shell::run(&place, &asked).await,
         Verb::Open(asked) => open::run(&place, asked).await,
         Verb::Versions(asked) => versions::run(&place, &asked).await,
+        Verb::VersionsSupported(asked) => versions_supported::run(&place, &asked),
         Verb::Diff(asked) => diff::run(&place, &asked).await,
         Verb::Restore(asked) => restore::run(&place, &asked).await,
         Verb::Doctor(asked) => doctor::run(&place, &asked).await,

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-pub use resolve::{find_project, resolve};
+pub use resolve::{cache, find_project, resolve};
 
 use crate::id::{AccountId, EnvironmentName, Region};
 

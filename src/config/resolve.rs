@@ -79,10 +79,7 @@ pub fn resolve(project: &Path, flags: &Flags, machine: &Machine) -> Result<Confi
     };
     Ok(Config {
         auth: auth(aws.auth.expect(SET), addresses),
-        cache: match &flags.cache_dir {
-            Some(folder) => machine.folder.join(folder),
-            None => machine.cache()?,
-        },
+        cache: cache(flags, machine)?,
         project: project.to_owned(),
         state,
         layout,
@@ -222,6 +219,14 @@ fn bucket_name(name: &EnvironmentName, account: &AccountId) -> BucketName {
     middle.truncate(63 - "windtunnel--".len() - account.as_str().len());
     BucketName::parse(format!("windtunnel-{middle}-{account}"))
         .expect("letters, digits and dashes between a letter and a digit")
+}
+
+/// What all projects of this user share: interpreter environments, templates of databases.
+pub fn cache(flags: &Flags, machine: &Machine) -> Result<PathBuf, ConfigError> {
+    match &flags.cache_dir {
+        Some(folder) => Ok(machine.folder.join(folder)),
+        None => machine.cache(),
+    }
 }
 
 #[cfg(test)]

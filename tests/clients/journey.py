@@ -212,6 +212,7 @@ def doors(name):
     """Who may come in at the web server, and who may not."""
     environment = Environment(name).login()
     base = f"https://{environment.host}"
+    dags = f"{base}{environment.api}/dags"
     cli = {"Content-Type": "text/plain"}
     web = environment.mwaa.create_web_login_token(Name=name)
     for bearer in ("nonsense", web["WebToken"], ""):
@@ -225,28 +226,51 @@ def doors(name):
     once = {"token": web["WebToken"]}
     assert requests.post(f"{base}/aws_mwaa/login", data=once, timeout=10).status_code == 200
     assert requests.post(f"{base}/aws_mwaa/login", data=once, timeout=10).status_code in (401, 403)
-    answer = requests.get(f"{base}/api/v1/dags", timeout=10)
+    answer = requests.get(dags, timeout=10)
     assert answer.status_code in (401, 403), "no session, no REST"
     spoofed = {"X-Windtunnel-User": "admin", "X-Windtunnel-Role": "Admin", "X-Windtunnel-Secret": "guess"}
-    answer = requests.get(f"{base}/api/v1/dags", headers=spoofed, timeout=10)
+    answer = requests.get(dags, headers=spoofed, timeout=10)
     assert answer.status_code in (401, 403), "identity headers of a client are not believed"
-    cookie = {"session": environment.session.cookies["session"][:-4] + "AAAA"}
-    assert requests.get(f"{base}/api/v1/dags", cookies=cookie, timeout=10).status_code in (401, 403)
+    cookie = {"session": environment.cookies["session"][:-4] + "AAAA"}
+    assert requests.get(dags, cookies=cookie, timeout=10).status_code in (401, 403)
     page = requests.get(f"{base}/aws_mwaa/aws-console-sso?login=true", timeout=10)
     assert page.status_code == 200 and "text/html" in page.headers["Content-Type"]
     assert "Content-Security-Policy" in page.headers
-    assert requests.post(f"{base}/pluginsv2/aws_mwaa/login", data=once, timeout=10).status_code == 404
-    health = requests.get(f"{base}/health", timeout=10).json()
-    assert health["metadatabase"]["status"] == "healthy", health
-    assert health["scheduler"]["status"] == "healthy", health
-    home = environment.session.get(f"{base}/home", timeout=60)
-    assert home.status_code == 200 and "hello_taskflow" in home.text, (home.status_code, home.text[:500])
+    if environment.major == 2:
+        assert requests.post(f"{base}/pluginsv2/aws_mwaa/login", data=once, timeout=10).status_code == 404
+    health = "/health" if environment.major == 2 else "/api/v2/monitor/health"
+    told = requests.get(f"{base}{health}", timeout=10).json()
+    assert told["metadatabase"]["status"] == "healthy", told
+    assert told["scheduler"]["status"] == "healthy", told
+    pages(environment, base)
     foreign = requests.get(f"{base}/health", headers={"Host": "evil.example"}, timeout=10)
     assert foreign.status_code in (400, 403, 421), foreign.status_code
     foreign = environment.session.post(
-        f"{base}/api/v1/dags/hello_taskflow/dagRuns", headers={"Origin": "https://evil.example"}, json={}, timeout=10
+        f"{dags}/hello_taskflow/dagRuns", headers={"Origin": "https://evil.example"}, json={}, timeout=10
     )
     assert foreign.status_code in (400, 403), foreign.status_code
+
+
+def pages(environment, base):
+    """What a logged in browser sees: its cookies alone open Airflow's pages and its API."""
+    browser = requests.Session()
+    browser.cookies = environment.cookies
+    browser.headers["Accept"] = "text/html"
+    if environment.major == 2:
+        home = browser.get(f"{base}/home", timeout=60)
+        assert home.status_code == 200 and "hello_taskflow" in home.text, (home.status_code, home.text[:500])
+        return
+    home = browser.get(f"{base}/", timeout=60)
+    assert home.status_code == 200 and "<title>Airflow" in home.text, (home.status_code, home.text[:500])
+    me = browser.get(f"{base}/ui/auth/me", timeout=60)
+    assert me.status_code == 200, (me.status_code, me.text)
+    users = browser.get(f"{base}/auth/users/list/", timeout=60)
+    assert users.status_code == 200 and "@windtunnel.invalid" in users.text, (users.status_code, users.text[:500])
+    # MWAA's session cookie is enough, as on Airflow 2; so is the token of Airflow's that came with it.
+    for name in ("session", "_token"):
+        one = {name: environment.cookies[name]}
+        answer = requests.get(f"{base}/api/v2/connections", cookies=one, timeout=60)
+        assert answer.status_code == 200, (name, answer.status_code, answer.text)
 
 
 def identity(name):
@@ -267,7 +291,7 @@ def created_by_api(name, bucket):
         "SourceBucketArn": f"arn:aws:s3:::{bucket}",
         "DagS3Path": "second-dags",
         "NetworkConfiguration": {"SubnetIds": ["subnet-0a", "subnet-0b"], "SecurityGroupIds": ["sg-0a"]},
-        "AirflowVersion": "2.10.3",
+        "AirflowVersion": mwaa.get_environment(Name=name)["Environment"]["AirflowVersion"],
         "EnvironmentClass": "mw1.small",
         "Tags": {"made": "by-api"},
     }
@@ -292,8 +316,8 @@ def created_by_api(name, bucket):
     assert second.has_dag("hello_taskflow") is None, "environments do not see each other's DAGs"
     first = Environment(name).login()
     assert first.has_dag("of_the_second") is None
-    cookie = {"session": first.session.cookies["session"]}
-    strange = requests.get(f"https://{second.host}/api/v1/dags", cookies=cookie, timeout=10)
+    cookie = {"session": first.cookies["session"]}
+    strange = requests.get(f"https://{second.host}{second.api}/dags", cookies=cookie, timeout=10)
     assert strange.status_code in (401, 403), "one environment's session is nothing to another"
     web = {"token": mwaa.create_web_login_token(Name=name)["WebToken"]}
     strange = requests.post(f"https://{second.host}/aws_mwaa/login", data=web, timeout=10)

@@ -31,6 +31,7 @@ long()
 
 /// Airflow looks for dead tasks every 10 s and believes a task dead after 5 minutes; here sooner, by its own options.
 const SOONER: &str = r#"[environment]
+AirflowVersion = "2.10.3"
 AirflowConfigurationOptions = { "scheduler.scheduler_zombie_task_threshold" = "15", "scheduler.zombie_detection_interval" = "3", "scheduler.local_task_job_heartbeat_sec" = "3", "scheduler.scheduler_health_check_threshold" = "10", "scheduler.scheduler_heartbeat_sec" = "2", "scheduler.orphaned_tasks_check_interval" = "5" }
 "#;
 

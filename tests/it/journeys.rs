@@ -14,8 +14,19 @@ use crate::support::{
 const NAME: &str = "hello";
 const BUCKET: &str = "windtunnel-hello";
 
-/// What a whole environment may take of a laptop's memory, as proportional set size.
-const MEMORY_LIMIT_MB: u64 = 550;
+/// An Airflow that the journey is made on.
+struct Airflow {
+    version: &'static str,
+    /// What a whole environment may take of a laptop's memory, as proportional set size.
+    memory_limit_mb: u64,
+    /// The user guide's sample for the REST API of this major.
+    rest_sample: &'static str,
+}
+
+const TWO: Airflow =
+    Airflow { version: "2.10.3", memory_limit_mb: 550, rest_sample: "rest_session.py" };
+const THREE: Airflow =
+    Airflow { version: "3.3.1", memory_limit_mb: 900, rest_sample: "rest_token.py" };
 
 fn epoch() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
@@ -23,23 +34,34 @@ fn epoch() -> String {
 }
 
 #[test]
-fn a_project_is_developed_on_real_airflow() {
+fn a_project_is_developed_on_airflow_2() {
+    a_project_is_developed(&TWO);
+}
+
+#[test]
+fn the_same_project_is_developed_on_airflow_3() {
+    a_project_is_developed(&THREE);
+}
+
+fn a_project_is_developed(airflow: &Airflow) {
     let _turn = airflow_turn();
-    let project = Project::hello();
+    let project = Project::hello_on(airflow.version);
     let up = project.up(&[]);
     let took = up.wait_available();
-    figure("up to AVAILABLE, a new project", &format!("{:.2} s", took.as_secs_f64()));
+    let what = format!("up to AVAILABLE, a new project on {}", airflow.version);
+    figure(&what, &format!("{:.2} s", took.as_secs_f64()));
+    let limit = airflow.memory_limit_mb;
     let mut steps = Steps::default();
     steps.step("a running environment fits into the promised memory", || {
         up.python("journey.py", &["runs", NAME, "hello_taskflow"]);
         figure("memory, one run just done", &format!("{} MB", memory(&project)));
-        let idle = || Some(memory(&project)).filter(|megabytes| *megabytes < MEMORY_LIMIT_MB);
+        let idle = || Some(memory(&project)).filter(|megabytes| *megabytes < limit);
         let megabytes = wait_for("it fits", SOON, idle);
         figure("memory of everything, environment running", &format!("{megabytes} MB"));
         assert!(megabytes > 100, "the processes were not found");
     });
-    the_aws_cli_works_unmodified(&mut steps, &up);
-    published_samples_trigger_dags(&mut steps, &up);
+    the_aws_cli_works_unmodified(&mut steps, &up, airflow);
+    published_samples_trigger_dags(&mut steps, &up, airflow);
     dags_are_saved_and_kept(&mut steps, &up);
     dags_are_broken_and_mended(&mut steps, &up);
     the_web_server_is_mwaas(&mut steps, &up);
@@ -47,7 +69,7 @@ fn a_project_is_developed_on_real_airflow() {
     steps.step("idle again, all of it fits into the promised memory", || {
         figure("memory after all these runs", &format!("{} MB", memory(&project)));
         // The worker ends processes that it has no more work for after half a minute, one by one.
-        let idle = || Some(memory(&project)).filter(|megabytes| *megabytes < MEMORY_LIMIT_MB);
+        let idle = || Some(memory(&project)).filter(|megabytes| *megabytes < limit);
         figure(
             "memory, idle again",
             &format!("{} MB", wait_for("memory is given back", SOON * 2, idle)),
@@ -62,7 +84,7 @@ fn a_project_is_developed_on_real_airflow() {
     steps.finish();
 }
 
-fn the_aws_cli_works_unmodified(steps: &mut Steps, up: &Windtunnel<'_>) {
+fn the_aws_cli_works_unmodified(steps: &mut Steps, up: &Windtunnel<'_>, airflow: &Airflow) {
     steps.step("aws s3 ls shows the project's DAGs", || {
         let listed = up.aws(&["s3", "ls", &format!("s3://{BUCKET}/dags/")]);
         assert!(listed.contains("hello_taskflow.py"), "{listed}");
@@ -84,7 +106,7 @@ fn the_aws_cli_works_unmodified(steps: &mut Steps, up: &Windtunnel<'_>) {
         let environment = &status["environments"][0];
         assert_eq!(environment["name"], NAME);
         assert_eq!(environment["status"], "AVAILABLE");
-        assert_eq!(environment["airflow_version"], "2.10.3");
+        assert_eq!(environment["airflow_version"], airflow.version);
         assert_eq!(environment["components"].as_array().map(Vec::len), Some(5), "{environment}");
     });
     steps.step("windtunnel exec and airflow run commands inside", || {
@@ -95,7 +117,7 @@ fn the_aws_cli_works_unmodified(steps: &mut Steps, up: &Windtunnel<'_>) {
     });
 }
 
-fn published_samples_trigger_dags(steps: &mut Steps, up: &Windtunnel<'_>) {
+fn published_samples_trigger_dags(steps: &mut Steps, up: &Windtunnel<'_>, airflow: &Airflow) {
     let came_out = |task: &str, wanted: &str| {
         up.python("journey.py", &["sample_run", NAME, "hello_taskflow", task, wanted]);
     };
@@ -114,8 +136,8 @@ fn published_samples_trigger_dags(steps: &mut Steps, up: &Windtunnel<'_>) {
         up.python("samples/cli_token_lambda.py", &[NAME, "hello_taskflow"]);
         came_out("compose", "world");
     });
-    steps.step("REST: a web-login session triggers a DAG", || {
-        up.python("samples/rest_session.py", &[NAME, "hello_taskflow"]);
+    steps.step("REST: a web login triggers a DAG", || {
+        up.python(&format!("samples/{}", airflow.rest_sample), &[NAME, "hello_taskflow"]);
         came_out("compose", "world");
     });
     steps.step("JavaScript: AWS's SDK, with the host prefix and without", || {
@@ -140,13 +162,14 @@ fn published_samples_trigger_dags(steps: &mut Steps, up: &Windtunnel<'_>) {
         came_out("compose", "world");
     });
     steps.step("every sample in Python works from inside a task too", || {
-        for sample in ["cli_token", "cli_token_lambda", "rest_session", "variables_import"] {
-            let file = repository().join(format!("tests/clients/samples/{sample}.py"));
+        let rest = airflow.rest_sample;
+        for sample in ["cli_token.py", "cli_token_lambda.py", rest, "variables_import.py"] {
+            let file = repository().join("tests/clients/samples").join(sample);
             let text = fs::read_to_string(file).expect("it is in the repository");
-            up.project.write(&format!("dags/samples/{sample}.py"), &text);
+            up.project.write(&format!("dags/samples/{sample}"), &text);
         }
         up.project.write("dags/.airflowignore", "samples/\n");
-        up.project.write("dags/samples.py", SAMPLES);
+        up.project.write("dags/samples.py", &SAMPLES.replace("rest_session.py", rest));
         up.python("journey.py", &["runs", NAME, "samples"]);
         let got = up.project.run(&["airflow", "--", "variables", "get", "inside"]);
         assert!(got.trim().ends_with("task"), "{got}");

@@ -30,4 +30,5 @@ mod sqs;
 mod support;
 mod test_loop;
 mod users;
+mod versions;
 mod workers;

@@ -67,7 +67,10 @@ fn environments_come_back_as_they_are_described() {
     let (stopped, said) = up.stop();
     assert!(stopped.success(), "{said}");
 
-    project.write("windtunnel.toml", "[environment]\nDagS3Path = \"flows\"\n");
+    project.write(
+        "windtunnel.toml",
+        "[environment]\nAirflowVersion = \"2.10.3\"\nDagS3Path = \"flows\"\n",
+    );
     let up = project.up_with_airflow();
     // The project's DAGs moved in the bucket; the other environment was only asked for over the API.
     has(&up, "again", "small");

@@ -209,15 +209,22 @@ impl Project {
         Project { folder, root }
     }
 
-    /// A project with a small DAG, `small`, whose task says where it ran.
+    /// A project with a small DAG, `small`, whose task says where it ran. On Airflow 2, which starts quicker: what it
+    /// is used for holds for every version.
     pub(crate) fn small(name: &str) -> Project {
         let project = Project::empty(name);
         project.write("dags/small.py", SMALL_DAG);
+        project.write("windtunnel.toml", "[environment]\nAirflowVersion = \"2.10.3\"\n");
         project
     }
 
-    /// A copy of `fixtures/projects/hello`.
+    /// A copy of `fixtures/projects/hello`, on Airflow 2.
     pub(crate) fn hello() -> Project {
+        Project::hello_on("2.10.3")
+    }
+
+    /// The same on another version.
+    pub(crate) fn hello_on(version: &str) -> Project {
         let project = Project::empty("hello");
         let sample = repository().join("fixtures/projects/hello");
         for entry in walkdir::WalkDir::new(&sample) {
@@ -232,6 +239,13 @@ impl Project {
                 project.write_bytes(&place.to_string_lossy(), &bytes);
             }
         }
+        let settings = fs::read_to_string(project.path("windtunnel.toml")).expect("it has one");
+        let named = format!("[environment]\nAirflowVersion = \"{version}\"\n");
+        assert!(
+            !settings.contains("AirflowVersion"),
+            "the sample leaves the version to who runs it"
+        );
+        project.write("windtunnel.toml", &settings.replace("[environment]\n", &named));
         project
     }
 

@@ -37,6 +37,7 @@ sleepers()
 
 /// The smallest class that scales, and a killed task's death noticed sooner than after Airflow's five minutes.
 const SETTINGS: &str = r#"[environment]
+AirflowVersion = "2.10.3"
 EnvironmentClass = "mw1.small"
 MaxWorkers = 3
 AirflowConfigurationOptions = { "scheduler.scheduler_zombie_task_threshold" = "10", "scheduler.zombie_detection_interval" = "3", "scheduler.local_task_job_heartbeat_sec" = "2", "scheduler.orphaned_tasks_check_interval" = "5", "scheduler.scheduler_health_check_threshold" = "10", "scheduler.scheduler_heartbeat_sec" = "2" }

@@ -37,6 +37,19 @@ pub(super) struct Interpreter {
     pub(super) id: String,
 }
 
+/// Where the base environment of an Airflow version lies, and the Python it runs on; `None` when there is none yet.
+pub(super) fn installed(cache: &Path, recipe: &Recipe) -> Option<(PathBuf, &'static str)> {
+    recipe.pythons.iter().find_map(|version| {
+        let home = base_home(cache, recipe, version);
+        home.join(COMPLETE).exists().then_some((home, *version))
+    })
+}
+
+fn base_home(cache: &Path, recipe: &Recipe, python: &str) -> PathBuf {
+    let id = &digest(&[recipe.lock.as_bytes()])[..12];
+    cache.join("airflow").join(format!("{}-py{python}-{id}", recipe.version))
+}
+
 /// A Python to make environments with.
 #[derive(Clone, Debug)]
 struct Python {
@@ -103,12 +116,7 @@ impl Installer {
     /// The base environment of an Airflow version.
     pub(super) async fn base(&self, recipe: &Recipe) -> Result<Interpreter, LaunchError> {
         let began = self.begin(Stage::Install);
-        let id = digest(&[recipe.lock.as_bytes()])[..12].to_owned();
-        let found = recipe.pythons.iter().find_map(|version| {
-            let home = self.base_home(recipe, version, &id);
-            home.join(COMPLETE).exists().then_some(home)
-        });
-        if let Some(home) = found {
+        if let Some((home, _)) = installed(&self.cache, recipe) {
             self.done(Stage::Install, began, true);
             return Ok(interpreter(&home, &[]));
         }
@@ -124,7 +132,7 @@ impl Installer {
             );
             self.progress.tell(Report::Said(Stage::Install, said));
         }
-        let home = self.base_home(recipe, &python.version, &id);
+        let home = base_home(&self.cache, recipe, &python.version);
         self.venv(&uv, &python.path, &home).await?;
         let lock = home.join("lock.txt");
         write(&lock, recipe.lock)?;
@@ -136,10 +144,6 @@ impl Installer {
         mark(&home)?;
         self.done(Stage::Install, began, false);
         Ok(interpreter(&home, &[]))
-    }
-
-    fn base_home(&self, recipe: &Recipe, python: &str, id: &str) -> PathBuf {
-        self.cache.join("airflow").join(format!("{}-py{python}-{id}", recipe.version))
     }
 
     /// A folder with `packages` for Airflow's Python, of the version's release date where the lock knows them.
@@ -269,7 +273,8 @@ impl Installer {
 
     /// The Airflow project's constraints: from the cache, else fetched; `None` where neither works.
     async fn published(&self, recipe: &Recipe, base: &Interpreter) -> Option<String> {
-        let python = if base.id.contains("py3.12") { "3.12" } else { recipe.python };
+        let is = |python: &&&str| base.id.contains(&format!("-py{python}-"));
+        let python = recipe.pythons.iter().find(is).unwrap_or(&recipe.python);
         let path = self.cache.join("constraints").join(format!("{}-{python}.txt", recipe.version));
         if let Ok(text) = tokio::fs::read_to_string(&path).await {
             return Some(text);

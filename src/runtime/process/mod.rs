@@ -18,6 +18,8 @@ mod requirements;
 mod startup;
 mod supervise;
 mod sweep;
+mod template;
+mod upgrade;
 pub mod workbench;
 mod workers;
 
@@ -38,13 +40,14 @@ use self::install::{Installer, Wish};
 use self::interpreter::Difference;
 use self::ledger::Ledger;
 use self::supervise::{Keepers, Part, Shared};
+use self::template::{SPACE, Template};
 use self::workers::{Crew, Seats};
 use super::{
     ComponentState, DagChanges, ExecError, ImportError, LaunchError, LaunchPlan, Life, Output,
     Parsed, Progress, Report, Runtime, Stage, Upstream, Worker,
 };
 use crate::airflow::settings::{self, Variables, Wiring};
-use crate::airflow::{self, Component};
+use crate::airflow::{self, Component, Recipe};
 use crate::clock::Clock;
 use crate::id::{EnvironmentName, ReceiverName};
 
@@ -121,6 +124,11 @@ struct Prepared {
     fresh_template: bool,
 }
 
+/// The Python of an Airflow version that is installed in the cache; `None` when the version is not.
+pub fn cached(cache: &Path, recipe: &Recipe) -> Option<&'static str> {
+    install::installed(cache, recipe).map(|(_, python)| python)
+}
+
 impl Processes {
     pub fn new(surroundings: Surroundings) -> Processes {
         let Surroundings { cache, state, variables, clock } = surroundings;
@@ -159,6 +167,8 @@ impl Processes {
         progress: &Progress,
     ) -> Result<Prepared, LaunchError> {
         let place = postgres::Place::find();
+        let data = place.reachable(&plan.home.join("postgres"));
+        upgrade::settle(&data, plan.recipe)?;
         let installer = Installer {
             cache: self.cache.clone(),
             host: self.host.clone(),
@@ -177,7 +187,7 @@ impl Processes {
             failed("cannot unpack the plugins", &io::Error::other(error), "try again")
         })??;
         let files = postgres::Files {
-            data: place.reachable(&plan.home.join("postgres")),
+            data,
             place,
             installed: programs,
             socket: folders.sockets.join("pg"),
@@ -331,20 +341,15 @@ impl Processes {
         if made {
             let _lock = installer.lock().await?;
             if !template.join("PG_VERSION").exists() {
-                make_template(plan, files, source, &template).await?;
+                template::make(plan, files, source, &template).await?;
             }
         }
-        let (place, to) = (files.place.clone(), files.data.clone());
-        let copied = tokio::task::spawn_blocking(move || {
-            let fresh = to.with_extension("new");
-            remove_folder(&fresh)?;
-            place.copy(&template, &fresh)?;
-            remove_folder(&to)?;
-            std::fs::rename(&fresh, &to)
-        })
-        .await
-        .map_err(io::Error::other)
-        .flatten();
+        let (place, to, recipe) = (files.place.clone(), files.data.clone(), plan.recipe);
+        let copied =
+            tokio::task::spawn_blocking(move || template::copy(&place, &template, &to, recipe))
+                .await
+                .map_err(io::Error::other)
+                .flatten();
         copied.map_err(|error| failed("cannot create the database", &error, SPACE))?;
         Ok(made)
     }
@@ -410,13 +415,6 @@ impl Processes {
     }
 }
 
-/// What a template is made with.
-struct Template<'a> {
-    installer: &'a Installer,
-    base: &'a install::Interpreter,
-    environment: &'a Variables,
-}
-
 /// What the startup script stands between.
 struct Sources<'a> {
     under: Variables,
@@ -434,8 +432,6 @@ struct Made {
     database_took: Duration,
     fresh_template: bool,
 }
-
-const SPACE: &str = "free some disk space, or check the folder's permissions";
 
 /// The folders of an environment, made.
 #[derive(Debug)]
@@ -534,61 +530,6 @@ fn difference(from: &Variables, to: &Variables) -> Difference {
     difference
 }
 
-async fn make_template(
-    plan: &LaunchPlan,
-    files: &postgres::Files,
-    source: &Template<'_>,
-    template: &Path,
-) -> Result<(), LaunchError> {
-    let said = format!("making the database of Airflow {}, once", plan.recipe.version);
-    source.installer.progress.tell(Report::Said(Stage::Database, said));
-    let fresh = template.with_extension("new");
-    let home =
-        tempfile::tempdir().map_err(|error| failed("cannot make a folder", &error, SPACE))?;
-    remove_folder(&fresh).map_err(|error| failed("cannot make the template", &error, SPACE))?;
-    let files = postgres::Files { data: fresh.clone(), ..files.clone() };
-    files.initialise().await?;
-    let server = files.start(&Variables::new()).await?;
-    let filled = async {
-        files.create_database().await?;
-        fill(plan, source, home.path()).await
-    };
-    let filled = filled.await;
-    server.stop().await;
-    filled?;
-    std::fs::rename(&fresh, template)
-        .map_err(|error| failed("cannot make the template", &error, SPACE))
-}
-
-/// Runs the recipe's template program against the running server.
-async fn fill(plan: &LaunchPlan, source: &Template<'_>, home: &Path) -> Result<(), LaunchError> {
-    let code = plan.home.join("python").join(plan.recipe.template);
-    let mut command = tokio::process::Command::new(&source.base.python);
-    command.arg(code).env_clear().envs(source.environment).current_dir(home);
-    // None of the project's: the template is every project's.
-    for (name, folder) in [
-        ("AIRFLOW_HOME", home.to_owned()),
-        ("AIRFLOW__CORE__DAGS_FOLDER", home.join("dags")),
-        ("AIRFLOW__CORE__PLUGINS_FOLDER", home.join("plugins")),
-        ("AIRFLOW__LOGGING__BASE_LOG_FOLDER", home.join("logs")),
-    ] {
-        command.env(name, folder);
-    }
-    command.stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let what = "cannot fill the database";
-    let output = command.output().await.map_err(|error| failed(what, &error, SPACE))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(LaunchError {
-        what: what.to_owned(),
-        why: said.lines().last().unwrap_or("it gave no reason").to_owned(),
-        next: "report this with the lines below".to_owned(),
-        detail: said,
-    })
-}
-
 fn remove_folder(folder: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -636,10 +577,21 @@ impl Runtime for Processes {
         if let Some(live) = before {
             live.keepers.stop(Duration::from_secs(10)).await;
         }
-        let started = self.start(&prepared, &slot, &progress).await;
-        if started.is_err() {
-            ledger::gone(&slot.leaving).await;
-        }
+        let started = match upgrade::migrate(&prepared, &progress).await {
+            Err(error) => Err(error),
+            Ok(moved) => {
+                let started = self.start(&prepared, &slot, &progress).await;
+                if started.is_err() {
+                    ledger::gone(&slot.leaving).await;
+                }
+                match (moved, &started) {
+                    (None, _) => {}
+                    (Some(moved), Ok(_)) => moved.keep(),
+                    (Some(moved), Err(_)) => moved.undo(),
+                }
+                started
+            }
+        };
         let (live, result) = match (started, last_good) {
             (Ok(live), _) => {
                 plugins::forget_others(&live.prepared.plugins);

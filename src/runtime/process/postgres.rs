@@ -81,7 +81,9 @@ impl Place {
             }
             let wanted = PathBuf::from(std::ffi::OsString::from_vec(std::fs::read(&note)?));
             if wanted.parent().is_some_and(|home| !home.exists()) {
-                super::remove_folder(&note.with_extension(""))?;
+                for folder in ["", "before", "copying"] {
+                    super::remove_folder(&note.with_extension(folder))?;
+                }
                 std::fs::remove_file(&note)?;
             }
         }

@@ -11,6 +11,7 @@ import json
 import os
 
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+from celery.app.control import Inspect
 
 
 class Queues(collections.abc.Mapping):
@@ -42,3 +43,11 @@ CELERY_CONFIG["broker_transport_options"] = {
 }
 # MWAA's own: a database proxy may close idle connections.
 CELERY_CONFIG["database_engine_options"] = {"pool_pre_ping": True, "pool_recycle": 1200}
+
+
+def nobody_answers(_inspect):
+    """Remote control is off, and its queues are not there to be asked through; newer providers ask at a worker's start."""
+    return None
+
+
+Inspect.active_queues = nobody_answers
