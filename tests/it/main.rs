@@ -20,6 +20,7 @@ mod journeys;
 mod logs;
 mod mistakes;
 mod mwaa;
+mod operators;
 mod readme;
 mod restarts;
 mod s3;
