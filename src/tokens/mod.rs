@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
 use crate::db::{Db, Schema};
@@ -180,7 +181,8 @@ impl Tokens {
         text: &str,
     ) -> Result<Grant, Refused> {
         let claims = self.check(Audience::Web, environment, text)?;
-        if self.spend(&claims).await? { Ok(grant(claims)) } else { Err(Refused::Used) }
+        let first = self.spend(claims.jti.clone(), claims.exp).await?;
+        if first { Ok(grant(claims)) } else { Err(Refused::Used) }
     }
 
     /// A web session of 12 hours.
@@ -202,19 +204,34 @@ impl Tokens {
         text: &str,
     ) -> Result<(), Refused> {
         let claims = self.check(Audience::Session, environment, text)?;
+        self.end(claims.jti, claims.exp).await
+    }
+
+    /// Ends a token of Airflow's own that was given for a session here. Airflow would take it until it is late.
+    pub async fn end_airflow_token(&self, text: &str) -> Result<(), Refused> {
+        self.end(airflow_id(text), self.now_seconds() + SESSION_LIFE_SECONDS).await
+    }
+
+    /// Whether a token of Airflow's own was ended here.
+    pub fn is_ended_airflow_token(&self, text: &str) -> bool {
+        let ended = self.ended.lock().expect("nothing panics under this lock");
+        !ended.is_empty() && ended.contains_key(&airflow_id(text))
+    }
+
+    async fn end(&self, id: String, expiry: i64) -> Result<(), Refused> {
         // In memory first: should the database fail, this windtunnel refuses it all the same.
         let now = self.now_seconds();
         {
             let mut ended = self.ended.lock().expect("nothing panics under this lock");
             ended.retain(|_, expiry| *expiry > now);
-            ended.insert(claims.jti.clone(), claims.exp);
+            ended.insert(id.clone(), expiry);
         }
-        self.spend(&claims).await.map(drop)
+        self.spend(id, expiry).await.map(drop)
     }
 
     /// Notes that a token is not to be taken again. Whether it was not noted before.
-    async fn spend(&self, claims: &Claims) -> Result<bool, Refused> {
-        let (id, expiry, now) = (claims.jti.clone(), claims.exp, self.now_seconds());
+    async fn spend(&self, id: String, expiry: i64) -> Result<bool, Refused> {
+        let now = self.now_seconds();
         let spent = self.db.write(move |tx| store::spend(tx, &id, (expiry, now))).await;
         spent.map_err(|error: rusqlite::Error| {
             tracing::error!(%error, "the index of spent tokens failed");
@@ -265,6 +282,11 @@ impl Tokens {
     fn now_seconds(&self) -> i64 {
         self.clock.now().as_millis().div_euclid(1000)
     }
+}
+
+/// What Airflow's own tokens are noted as: their text is a secret as long as Airflow takes it.
+fn airflow_id(text: &str) -> String {
+    format!("airflow-{}", hex::encode(Sha256::digest(text)))
 }
 
 fn grant(claims: Claims) -> Grant {
@@ -390,6 +412,18 @@ mod tests {
         }
         tokens.end_session(&dev, session.reveal()).await.unwrap();
         assert_eq!(tokens.end_session(&dev, "nonsense").await, Err(Refused::Invalid));
+    }
+
+    #[tokio::test]
+    async fn a_token_of_airflows_that_was_ended_stays_so_and_is_not_kept_in_words() {
+        let Room { tokens, clock, folder, .. } = room().await;
+        assert!(!tokens.is_ended_airflow_token("jwt"));
+        tokens.end_airflow_token("jwt").await.unwrap();
+        let restarted = opened(folder.path(), &clock).await;
+        assert!(tokens.is_ended_airflow_token("jwt") && restarted.is_ended_airflow_token("jwt"));
+        assert!(!restarted.is_ended_airflow_token("another"));
+        let kept = tokens.db.read(store::spent).await.unwrap();
+        assert!(kept.keys().all(|id| !id.contains("jwt")), "{kept:?}");
     }
 
     #[tokio::test]

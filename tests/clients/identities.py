@@ -57,6 +57,13 @@ def rest(environment):
             there.rest("GET", "/users").status_code,
         )
         assert got == wanted, f"{name}: {got}, not {wanted}"
+    viewer, call = client("viewer"), {"Name": environment, "QueryParameters": {}}
+    answer = viewer.invoke_rest_api(**call, Path="/dags/small", Method="GET")
+    assert answer["RestApiStatusCode"] == 200 and answer["RestApiResponse"]["dag_id"] == "small", answer
+    write = {**call, "Path": "/dags/small/dagRuns", "Method": "POST", "Body": run}
+    answer = refused("RestApiClientException", viewer.invoke_rest_api, **write)
+    assert answer["RestApiStatusCode"] == 403, answer
+    assert client("user").invoke_rest_api(**write)["RestApiStatusCode"] == 200
 
 
 def cli(environment):
@@ -127,7 +134,12 @@ def remembered(environment):
 
 
 def strict(environment):
-    for service, call in (("s3", "list_buckets"), ("sqs", "list_queues"), ("mwaa", "list_environments")):
+    for service, call in (
+        ("s3", "list_buckets"),
+        ("sqs", "list_queues"),
+        ("mwaa", "list_environments"),
+        ("logs", "describe_log_groups"),
+    ):
         nobody = boto3.client(service, aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="x")
         forged = client("admin", service, aws_secret_access_key="another")
         for who, codes in (

@@ -4,7 +4,7 @@
 //! carries the port in its name, and two environments can be open side by side. Airflow's own cookie has another name
 //! and is passed on.
 
-use http::header::COOKIE;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue};
 
 use crate::api::wire::{Connection, Request};
@@ -25,6 +25,14 @@ pub(super) fn sessions(request: &Request) -> Vec<String> {
         .collect();
     found.sort_by_key(|(general, _)| *general);
     found.into_iter().map(|(_, value)| value).collect()
+}
+
+/// Tokens of Airflow's own in the request, as a cookie or as a bearer.
+pub(super) fn airflow_tokens(request: &Request) -> Vec<&str> {
+    let cookies = pairs(request.headers()).filter(|(name, _)| *name == TOKEN);
+    let bearer = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = bearer.and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim());
+    cookies.map(|(_, value)| value).chain(bearer).filter(|token| !token.is_empty()).collect()
 }
 
 /// The headers that log a client in with `token`, or out with an empty one.

@@ -53,11 +53,19 @@ impl WebServer {
 
     /// Ends the session, wherever a copy of its cookie may be.
     pub(super) async fn log_out(&self, request: Request) -> Result<Response, Refusal> {
+        let mut was_ours = false;
         for session in cookie::sessions(&request) {
             match self.tokens.end_session(&self.environment, &session).await {
+                Ok(()) => was_ours = true,
                 // A cookie that is none of ours, or not any more, has nothing to end.
-                Ok(()) | Err(Refused::Invalid | Refused::Expired) => {}
+                Err(Refused::Invalid | Refused::Expired) => {}
                 Err(refused) => return Err(Refusal::Token(refused)),
+            }
+        }
+        // What Airflow itself gave for that session. Nobody else has us remember texts.
+        if was_ours {
+            for token in cookie::airflow_tokens(&request) {
+                self.tokens.end_airflow_token(token).await.map_err(Refusal::Token)?;
             }
         }
         let mut response = page::logged_out();

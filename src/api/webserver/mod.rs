@@ -24,7 +24,7 @@ use crate::environment::{Environments, Status};
 use crate::id::EnvironmentName;
 use crate::limits::CLI_CONCURRENCY;
 use crate::runtime::{Runtime, Upstream};
-use crate::tokens::{Grant, Tokens};
+use crate::tokens::{Grant, Refused, Tokens};
 use failure::Refusal;
 use proxy::{Identity, Proxy};
 
@@ -101,6 +101,10 @@ impl WebServer {
 
     /// Hands the request to Airflow's own web server, with the identity of the session.
     async fn pass_on(&self, request: Request) -> Result<Response, Refusal> {
+        let tokens = cookie::airflow_tokens(&request);
+        if tokens.iter().any(|token| self.tokens.is_ended_airflow_token(token)) {
+            return Err(Refusal::Token(Refused::Ended));
+        }
         let grant = self.session(&request);
         if grant.is_none() && is_navigation(&request) {
             return Ok(page::log_in(&self.environment, &proxy::host(&request)));

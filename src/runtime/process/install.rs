@@ -213,10 +213,16 @@ impl Installer {
         self.venv(&uv, &base.python, project.home).await?;
         let resolved = self.resolve(&uv, recipe, project).await?;
         let have = Pins::parse(&self.frozen(&uv, base).await?);
-        let missing = resolved.without(&have);
+        let mut missing = resolved.clone().without(&have);
         let list = project.home.join("packages.txt");
+        if requirements::replaces_provider(&missing, &have) {
+            // Providers share the package `airflow` with Airflow itself, whose own folder comes first in it: another
+            // version of one that is there already would never be imported from behind.
+            missing = resolved;
+        } else {
+            stand_before(project.home, base)?;
+        }
         write(&list, &project.text.installation(&missing))?;
-        stand_before(project.home, base)?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -238,7 +244,9 @@ impl Installer {
         project: &Project<'_>,
     ) -> Result<Pins, LaunchError> {
         let Project { home: folder, base, .. } = *project;
-        write(&folder.join("airflow.in"), recipe.packages)?;
+        write(&folder.join("airflow.in"), &requirements::base(recipe, project.text))?;
+        // The installer prefers what the file of its answer already has.
+        write(&folder.join("resolved.txt"), recipe.lock)?;
         write(&folder.join("project.in"), &project.text.requirements)?;
         write(&folder.join("essential.txt"), recipe.essential)?;
         let published =

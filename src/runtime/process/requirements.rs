@@ -94,6 +94,20 @@ pub(super) fn constraints(recipe: &Recipe, published: Option<&str>, text: &Text)
     }
 }
 
+/// The base environment's list for the resolution of a project's. Who brings constraints of their own may change every
+/// package that is not essential, as pip lets them on MWAA; what they leave alone stays as our lock has it.
+pub(super) fn base(recipe: &Recipe, text: &Text) -> String {
+    if !text.own_constraints {
+        return recipe.packages.to_owned();
+    }
+    let essential = Pins::parse(recipe.essential);
+    let lines = recipe.packages.lines().map(|line| match line.split_once("==") {
+        Some((name, _)) if !essential.0.contains_key(&package(line)) => name,
+        Some(_) | None => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Requirement lines by package name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pins(BTreeMap<String, String>);
@@ -121,6 +135,12 @@ impl Pins {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Whether one of Airflow's providers is to be another version than it is.
+pub(super) fn replaces_provider(missing: &Pins, have: &Pins) -> bool {
+    let provider = |name: &&String| name.starts_with("apache-airflow-providers-");
+    missing.0.keys().filter(provider).any(|name| have.0.contains_key(name))
 }
 
 impl fmt::Display for Pins {
@@ -217,6 +237,26 @@ mod tests {
     fn comments_and_options_ask_for_nothing() {
         assert!(read("# nothing\n\n--no-index\n").is_empty());
         assert!(!read("mine # and a word\n").is_empty());
+    }
+
+    #[test]
+    fn constraints_of_their_own_free_everything_but_the_essential_pins() {
+        let recipe = crate::airflow::recipe("2.10.3").expect("the recipe is there");
+        let with = |own_constraints| base(recipe, &Text { own_constraints, ..Text::default() });
+        assert_eq!(with(false), recipe.packages);
+        let freed = with(true);
+        let lines: Vec<&str> = freed.lines().collect();
+        assert!(lines.contains(&"apache-airflow[celery,statsd]==2.10.3"), "{freed}");
+        assert!(lines.contains(&"apache-airflow-providers-amazon[aiobotocore]"), "{freed}");
+        assert!(lines.contains(&"boto3"), "{freed}");
+    }
+
+    #[test]
+    fn another_version_of_a_provider_is_told_from_a_new_one() {
+        let have = Pins::parse("apache-airflow-providers-amazon==9.0.0\nboto3==1.35.36\n");
+        let told = |text| replaces_provider(&Pins::parse(text), &have);
+        assert!(told("apache_airflow_providers_amazon==9.8.0\n"));
+        assert!(!told("apache-airflow-providers-http==5.0.0\nboto3==1.37.0\n"));
     }
 
     #[test]
