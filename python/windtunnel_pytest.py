@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import uuid
@@ -82,6 +83,9 @@ def fresh_database():
 
         upgradedb()
         settings.engine.dispose()
+        with sqlite3.connect(database_file()) as connection:
+            # Airflow 3 writes ahead into a file beside it.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         shutil.copyfile(database_file(), template)
     else:
         shutil.copyfile(template, database_file())

@@ -348,7 +348,10 @@ def find(dag_id, folder):
 def new_bag():
     import os
 
-    return bag_class()(os.devnull, include_examples=False, collect_dags=False)
+    try:
+        return bag_class()(os.devnull, include_examples=False, collect_dags=False)
+    except TypeError:  # Airflow 3.2 and later have no examples there
+        return bag_class()(os.devnull, collect_dags=False)
 
 
 def explain(dag_id, bag):

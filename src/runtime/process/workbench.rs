@@ -575,7 +575,7 @@ impl Making<'_> {
 
     /// The version's empty database, made once and kept in the cache.
     async fn database(&self, base: &str, socket: &Path) -> Result<PathBuf, LaunchError> {
-        let folder = self.around.cache.join("templates").join(format!("{base}-sqlite"));
+        let folder = self.around.cache.join("templates").join(format!("{base}-sqlite-1"));
         let database = folder.join("airflow.db");
         if database.exists() {
             return Ok(database);

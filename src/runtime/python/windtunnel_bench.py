@@ -40,8 +40,12 @@ def warm():
 # Not the user's: what any DAG needs is imported by it once, instead of in every fork.
 REHEARSAL = """
 from datetime import datetime
-from airflow.decorators import dag, task
-from airflow.operators.bash import BashOperator
+try:
+    from airflow.providers.standard.operators.bash import BashOperator
+    from airflow.sdk import dag, task
+except ImportError:
+    from airflow.decorators import dag, task
+    from airflow.operators.bash import BashOperator
 
 @dag(schedule="@daily", start_date=datetime(2024, 1, 1), catchup=False)
 def rehearsal():
@@ -102,6 +106,13 @@ def database():
     # The command line's own set-up tells Airflow which database models exist.
     cli_parser.get_parser()
     upgradedb()
+    import sqlite3
+
+    from airflow import settings
+
+    # Airflow 3 writes ahead into a file beside it, and one file is what is copied.
+    with sqlite3.connect(settings.engine.url.database) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return 0
 
 

@@ -18,6 +18,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 
 import windtunnel_probe as probe
 
@@ -74,7 +75,7 @@ class Worker:
             own = os.getpid()
             work = prepare()
             for line in orders:
-                data = json.dumps(work(json.loads(line))).encode() + b"\n"
+                data = json.dumps(attempt(work, json.loads(line))).encode() + b"\n"
                 if os.getpid() != own:  # a child of the file's came back here
                     break
                 sys.stdout.flush()
@@ -134,6 +135,16 @@ class Worker:
 
         for pid in zygote.family(self.pid):
             zygote.kill(pid, signal.SIGKILL)
+
+
+def attempt(work, name):
+    """A fault of the check's own is told as such, not taken for the file's."""
+    try:
+        return work(name)
+    except Exception as error:
+        message = f"windtunnel could not look at it: {type(error).__name__}: {error}"
+        text = traceback.format_exc()
+        return {"dags": [], "findings": [probe.finding("check-failed", "error", name, None, message, "report this", text)], "inputs": None}
 
 
 class Crew:
@@ -297,8 +308,6 @@ class Kept:
 
 def plugins(options):
     """In a child: loads the plugins; what Airflow says about each."""
-    import traceback
-
     from airflow import plugins_manager
 
     roots = probe.Roots(options["dags"], options["plugins"])
@@ -313,11 +322,11 @@ def plugins(options):
 
     plugins_manager.log.exception = remember
     began = time.monotonic()
-    if hasattr(plugins_manager, "ensure_plugins_loaded"):
-        plugins_manager.ensure_plugins_loaded()
-        errors = plugins_manager.import_errors or {}
-    else:
+    plugins_manager.ensure_plugins_loaded()
+    if hasattr(plugins_manager, "get_import_errors"):
         errors = plugins_manager.get_import_errors()
+    else:
+        errors = plugins_manager.import_errors or {}
     findings = []
     for source, message in errors.items():
         error = recorded.get(str(message))

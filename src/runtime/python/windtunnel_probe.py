@@ -9,7 +9,6 @@ A finding is {"code", "severity": error|warning, "file", "line", "message", "hel
 """
 
 import hashlib
-import importlib
 import io
 import logging
 import mmap
@@ -21,6 +20,8 @@ import sys
 import threading
 import traceback
 import warnings
+
+import windtunnel_run
 
 # A file that starts more processes than this while it is imported is running away.
 FORKS_MAX = 32
@@ -251,15 +252,6 @@ def inputs(witness, path):
     return {name: signature(name) for name in everything if not name.endswith(".pyc")}
 
 
-def bag_class():
-    for name in ("airflow.dag_processing.dagbag", "airflow.models.dagbag"):
-        try:
-            return importlib.import_module(name).DagBag
-        except (ImportError, AttributeError):
-            continue
-    raise ImportError("this Airflow has no DagBag")
-
-
 class Recorder:
     """Stands in for `traceback` in Airflow's DAG bag: keeps the exceptions whose text alone Airflow stores."""
 
@@ -381,9 +373,11 @@ class Probe:
 
 def read(path, roots, witness, options):
     """The DAG bag, or none, and the errors of the import."""
-    DagBag = bag_class()
-    recorder = sys.modules[DagBag.__module__].traceback = Recorder()
-    bag = DagBag(os.devnull, include_examples=False, collect_dags=False)
+    recorder = Recorder()
+    bag = windtunnel_run.new_bag()
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("airflow.dag_processing.", "airflow.models.dagbag")) and hasattr(module, "traceback"):
+            module.traceback = recorder
     try:
         witness.watching = True
         bag.process_file(path, only_if_updated=False, safe_mode=False)
@@ -393,8 +387,18 @@ def read(path, roots, witness, options):
         witness.watching = False
     errors = [why(error, roots, path, options["memory_bytes"]) for error in recorder.errors[: len(bag.import_errors)]]
     if bag.import_errors and not errors:
-        errors = [finding("import-error", "error", path, None, text.strip().splitlines()[-1], None, text) for text in bag.import_errors.values()]
+        errors = [told(text, roots, path) for text in bag.import_errors.values()]
     return bag, errors
+
+
+FRAME = re.compile(r'^ *File "([^"]+)", line (\d+)', re.MULTILINE)
+
+
+def told(text, roots, path):
+    """The finding of an error of which there is the text alone."""
+    places = [(file, int(line)) for file, line in FRAME.findall(text) if roots.holds(file)]
+    file, line = places[-1] if places else (path, None)
+    return finding("import-error", "error", file, line, (text.strip() or "unknown").splitlines()[-1], None, text)
 
 
 # What a DAG says
