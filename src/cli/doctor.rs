@@ -73,6 +73,7 @@ pub(super) async fn run(place: &Place, asked: &Doctor) -> Result<ExitCode, Failu
         findings.extend(root(config.as_ref()));
     }
     findings.push(localhost());
+    findings.extend(aws_cli(place));
     findings.push(docker(place));
     findings.push(match (&config, running) {
         (None, _) => {
@@ -277,6 +278,27 @@ fn localhost() -> Finding {
     warn("names", format!("{} do not resolve", lost.join(", ")), mend)
 }
 
+/// An AWS CLI that does not know `AWS_ENDPOINT_URL` would talk to AWS itself. Who has none does not need one.
+fn aws_cli(place: &Place) -> Option<Finding> {
+    let path = place.machine.program("aws")?;
+    Some(understands_endpoint(&printed(Command::new(path).arg("--version"))?))
+}
+
+/// What `aws --version` says: `aws-cli/2.9.19 Python/3.11.2 ...`. The variable came with 1.29.0 and 2.13.0.
+fn understands_endpoint(said: &str) -> Finding {
+    let version = said.split_whitespace().next().unwrap_or(said).trim_start_matches("aws-cli/");
+    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    match (major, minor) {
+        (1, ..29) | (2, ..13) => warn(
+            "AWS CLI",
+            format!("{version} ignores AWS_ENDPOINT_URL, so it would ask AWS itself"),
+            "install 2.13 or newer (or 1.29), or give each command `--endpoint-url \"$AWS_ENDPOINT_URL\"`",
+        ),
+        _ => ok("AWS CLI", version),
+    }
+}
+
 fn docker(place: &Place) -> Finding {
     let seen = if docker_answers(&place.machine) {
         "an engine answers; this version runs Airflow as processes all the same"
@@ -300,6 +322,15 @@ mod tests {
             finding.mend.unwrap(),
             "stop the program that has it, or `windtunnel up --aws-addr 127.0.0.1:0`"
         );
+    }
+
+    #[test]
+    fn an_aws_cli_that_would_ask_aws_itself_is_found() {
+        let verdict = |said| understands_endpoint(said).verdict;
+        assert_eq!(verdict("aws-cli/2.9.19 Python/3.11.2 Linux/6.1"), Verdict::Warn);
+        assert_eq!(verdict("aws-cli/1.28.9 Python/3.11.2"), Verdict::Warn);
+        assert_eq!(verdict("aws-cli/2.13.0 Python/3.11.4"), Verdict::Ok);
+        assert_eq!(verdict("aws-cli/1.44.2 Python/3.11.7 botocore/1.42"), Verdict::Ok);
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn the_first_five_minutes_go_as_the_readme_says() {
         format!(
             "{}:{}:/usr/local/bin:/usr/bin:/bin:{}",
             folder.display(),
-            clients().join("bin").display(),
+            clients().display(),
             std::env::var("PATH").unwrap_or_default(),
         ),
     );
