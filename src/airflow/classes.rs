@@ -1,5 +1,7 @@
 //! Environment classes: what each one means for Airflow's settings (facts: MWAA's user guide, "Environment classes").
 
+use super::Component;
+
 /// One environment class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Class {
@@ -36,7 +38,31 @@ pub fn class_of(name: &str) -> Class {
     CLASSES.iter().copied().find(|class| class.name == name).unwrap_or(SMALL)
 }
 
+/// What a container has of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub vcpus: u32,
+    pub memory_gb: u32,
+}
+
 impl Class {
+    /// The size of the container that runs this component on MWAA.
+    pub fn size(self, component: Component) -> Size {
+        let web = component == Component::WebServer;
+        let (vcpus, memory_gb) = match self.name {
+            "mw1.micro" => (1, 3),
+            "mw1.medium" if !web => (2, 4),
+            "mw1.large" if web => (2, 4),
+            "mw1.large" => (4, 8),
+            "mw1.xlarge" if web => (4, 12),
+            "mw1.xlarge" => (8, 24),
+            "mw1.2xlarge" if web => (8, 24),
+            "mw1.2xlarge" => (16, 48),
+            _ => (1, 2),
+        };
+        Size { vcpus, memory_gb }
+    }
+
     /// How many workers there may be, of what was asked for: the smallest class has one, whatever is asked.
     pub fn workers(self, (min, max): (u32, u32)) -> (u32, u32) {
         if self.autoscales { (min.max(1), max.max(min).max(1)) } else { (1, 1) }

@@ -5,6 +5,7 @@
 
 mod instance;
 mod project;
+mod vitals;
 mod web;
 
 use std::io;
@@ -156,6 +157,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         },
     );
     house.serve_environments(listeners.web, wishes);
+    house.measure();
     let instance = instance.write(&house.config.state)?;
     let started = house.start_project().await;
     let House { environments, tasks, rooms: Rooms { queues, logs, .. }, .. } = house;
@@ -227,6 +229,16 @@ impl House {
         };
         self.tasks.running.spawn(gateway::serve(listener, front, self.tasks.aws.clone()));
         endpoint
+    }
+
+    /// Measures environments from outside, for as long as they may run.
+    fn measure(&mut self) {
+        let vitals = vitals::Vitals {
+            environments: self.environments.clone(),
+            rooms: self.rooms.clone(),
+            clock: self.clock.clone(),
+        };
+        self.tasks.running.spawn(vitals.run(self.tasks.outer.clone()));
     }
 
     fn serve_console(&mut self, listener: TcpListener, around: console::Surroundings) {

@@ -86,6 +86,10 @@ impl Runtime for Reader {
         Vec::new()
     }
 
+    async fn usage(&self, _: &EnvironmentName) -> Vec<crate::runtime::Usage> {
+        Vec::new()
+    }
+
     fn workers(&self, _: &EnvironmentName) -> watch::Receiver<Vec<Worker>> {
         watch::Sender::default().subscribe()
     }

@@ -284,6 +284,21 @@ impl Queues {
         self.describe(queue).await.map(|description| description.depth)
     }
 
+    /// The depth, and how long the oldest message has been waiting that anyone could receive.
+    pub async fn waiting(&self, queue: &QueueName) -> Result<(Depth, Duration), QueueError> {
+        let (queue, now) = (queue.clone(), self.clock.now());
+        self.db
+            .read(move |connection| {
+                let row = store::find(connection, &queue)?
+                    .ok_or_else(|| QueueError::NoSuchQueue(queue.clone()))?;
+                let sent = store::oldest_visible(connection, &row, now)?;
+                let age_ms = sent.map_or(0, |sent| now.as_millis() - sent.as_millis());
+                let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or_default());
+                Ok((store::depth(connection, &row, now)?, age))
+            })
+            .await
+    }
+
     pub async fn describe(&self, queue: &QueueName) -> Result<Description, QueueError> {
         let (queue, now) = (queue.clone(), self.clock.now());
         self.db

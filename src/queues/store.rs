@@ -244,6 +244,22 @@ pub(super) fn depth(connection: &Connection, row: &Row, now: Timestamp) -> rusql
         })
 }
 
+/// When the oldest message was sent that could be received now.
+pub(super) fn oldest_visible(
+    connection: &Connection,
+    row: &Row,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Timestamp>> {
+    connection
+        .prepare_cached(
+            "SELECT min(sent_ms) FROM messages
+             WHERE queue = ?1 AND visible_ms <= ?2 AND sent_ms > ?3",
+        )?
+        .query_row((row.id, now.as_millis(), oldest(row, now)), |found| {
+            Ok(found.get::<_, Option<i64>>(0)?.map(Timestamp::from_millis))
+        })
+}
+
 pub(super) fn names(
     connection: &Connection,
     prefix: &str,

@@ -277,6 +277,19 @@ pub struct ComponentState {
     pub log: PathBuf,
 }
 
+/// What a component takes of the machine, with everything that it has started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Usage {
+    pub component: Component,
+    /// Of workers.
+    pub number: Option<u32>,
+    pub pid: u32,
+    /// Processor time since it began.
+    pub cpu_seconds: f64,
+    /// Its share of memory that it has in common with others included.
+    pub memory_bytes: u64,
+}
+
 /// One worker, from one start to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worker {
@@ -345,6 +358,8 @@ pub trait Runtime: fmt::Debug + Send + Sync {
     fn life(&self, environment: &EnvironmentName) -> watch::Receiver<Life>;
     /// The components of a running environment; empty otherwise.
     fn components(&self, environment: &EnvironmentName) -> Vec<ComponentState>;
+    /// What the components of a running environment take of the machine, as far as it tells.
+    async fn usage(&self, environment: &EnvironmentName) -> Vec<Usage>;
     /// The workers that are there, those on their way out too, and word of every change.
     fn workers(&self, environment: &EnvironmentName) -> watch::Receiver<Vec<Worker>>;
     /// Has the workers of these ids finish what they run and then end, and starts others until `workers` stay. Where

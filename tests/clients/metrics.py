@@ -89,8 +89,8 @@ def other_protocols():
         model["metadata"]["protocols"] = [protocol]
         loader = made.get_component("data_loader")
         plain = loader.load_service_model
-        loader.load_service_model = lambda name, kind, version=None, model=model, plain=plain: (
-            model if (name, kind) == ("cloudwatch", "service-2") else plain(name, kind, version)
+        loader.load_service_model = lambda name, kind, model=model, plain=plain, **more: (
+            model if (name, kind) == ("cloudwatch", "service-2") else plain(name, kind, **more)
         )
         client = made.create_client("cloudwatch", config=Config(retries={"max_attempts": 0}))
         assert client.meta.service_model.resolved_protocol == protocol

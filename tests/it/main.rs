@@ -18,6 +18,7 @@ mod history;
 mod identities;
 mod journeys;
 mod logs;
+mod metrics;
 mod mistakes;
 mod mwaa;
 mod operators;

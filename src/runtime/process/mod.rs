@@ -20,6 +20,7 @@ mod supervise;
 mod sweep;
 mod template;
 mod upgrade;
+mod usage;
 pub mod workbench;
 mod workers;
 
@@ -44,7 +45,7 @@ use self::template::{SPACE, Template};
 use self::workers::{Crew, Seats};
 use super::{
     ComponentState, DagChanges, ExecError, ImportError, LaunchError, LaunchPlan, Life, Output,
-    Parsed, Progress, Report, Runtime, Stage, Upstream, Worker,
+    Parsed, Progress, Report, Runtime, Stage, Upstream, Usage, Worker,
 };
 use crate::airflow::settings::{self, Variables, Wiring};
 use crate::airflow::{self, Component, Recipe};
@@ -668,6 +669,10 @@ impl Runtime for Processes {
 
     fn components(&self, environment: &EnvironmentName) -> Vec<ComponentState> {
         self.seen(environment).map(|seen| seen.shared.states()).unwrap_or_default()
+    }
+
+    async fn usage(&self, environment: &EnvironmentName) -> Vec<Usage> {
+        usage::of(self.components(environment)).await
     }
 
     fn workers(&self, environment: &EnvironmentName) -> watch::Receiver<Vec<Worker>> {
