@@ -45,7 +45,11 @@ function AllDags({ name, version }: { name: string; version: string }) {
   const airflow = useMemo(() => new Airflow(name, version), [name, version]);
   const own = (event: { type: string; environment?: string }) => about(event) || (event.type === "DagParsed" && event.environment === name);
   const files = useLive((signal) => get<DagFile[]>(`environments/${encodeURIComponent(name)}/files`, signal), [name], (event) => own(event) || event.type === "ObjectDeleted");
-  const dags = useLive((signal) => airflow.dags(signal), [name, version], (event) => own(event) || event.type === "ObjectDeleted");
+  const dags = useLive((signal) => airflow.dags(signal), [name, version], (event) => own(event) || event.type === "ObjectDeleted", (dags) => {
+    // Airflow may answer for a DAG a moment after it has read the file, and announces neither that nor a pause.
+    const known = new Set(dags?.map((dag) => dag.id));
+    return files.data?.some((file) => file.dag_ids.some((id) => !known.has(id))) ? 1500 : 15_000;
+  });
   const [filter, setFilter] = useState(() => new URLSearchParams(location.search).get("find") ?? "");
   const [page, setPage] = useState(1);
   const [triggering, setTriggering] = useState<string | null>(null);
