@@ -6,7 +6,7 @@ use super::{Component, Recipe, Start};
 pub const DEFAULT: &str = "2.10.3";
 
 /// The recipes, newest first.
-pub static RECIPES: &[&Recipe] = &[&V3_3_1, &V2_10_3];
+pub static RECIPES: &[&Recipe] = &[&V3_3_1, &V3_2_1, &V2_11_2, &V2_11_0, &V2_10_3, &V2_10_1];
 
 static V3_3_1: Recipe = Recipe {
     version: "3.3.1",
@@ -16,6 +16,30 @@ static V3_3_1: Recipe = Recipe {
     ..THREE
 };
 
+static V3_2_1: Recipe = Recipe {
+    version: "3.2.1",
+    packages: include_str!("locks/3.2.1.in"),
+    lock: include_str!("locks/3.2.1-py3.11.txt"),
+    essential: include_str!("locks/3.2.1-essential.txt"),
+    ..THREE
+};
+
+static V2_11_2: Recipe = Recipe {
+    version: "2.11.2",
+    packages: include_str!("locks/2.11.2.in"),
+    lock: include_str!("locks/2.11.2-py3.11.txt"),
+    essential: include_str!("locks/2.11.2-essential.txt"),
+    ..TWO
+};
+
+static V2_11_0: Recipe = Recipe {
+    version: "2.11.0",
+    packages: include_str!("locks/2.11.0.in"),
+    lock: include_str!("locks/2.11.0-py3.11.txt"),
+    essential: include_str!("locks/2.11.0-essential.txt"),
+    ..TWO
+};
+
 static V2_10_3: Recipe = Recipe {
     version: "2.10.3",
     python: "3.11",
@@ -23,6 +47,16 @@ static V2_10_3: Recipe = Recipe {
     packages: include_str!("locks/2.10.3.in"),
     lock: include_str!("locks/2.10.3-py3.11.txt"),
     essential: include_str!("locks/2.10.3-essential.txt"),
+    ..TWO
+};
+
+static V2_10_1: Recipe = Recipe {
+    version: "2.10.1",
+    python: "3.11",
+    pythons: &["3.11", "3.12"],
+    packages: include_str!("locks/2.10.1.in"),
+    lock: include_str!("locks/2.10.1-py3.11.txt"),
+    essential: include_str!("locks/2.10.1-essential.txt"),
     ..TWO
 };
 
