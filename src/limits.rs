@@ -347,3 +347,14 @@ pub const METRIC_DATA_POINTS_MAX: u32 = 100_800;
 /// Points and series of one chart of the console: more cannot be told apart on a screen.
 pub const CHART_POINTS_MAX: i64 = 3_000;
 pub const CHART_SERIES_MAX: usize = 100;
+/// The most of a component's log that stays on disk, in bytes, once its lines are in the log store.
+pub const COMPONENT_LOG_MAX_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Its end that is kept all the same, for who looks at the file after a crash.
+pub const COMPONENT_LOG_KEPT_BYTES: u64 = 1024 * 1024;
+
+/// A log file is read in pieces of this size.
+pub const LOG_READ_BYTES: usize = 256 * 1024;
+
+/// A line of a component that is longer is cut here: no log event may have more than 1 MiB.
+pub const LINE_MAX_BYTES: usize = 256 * 1024;

@@ -34,7 +34,8 @@ struct Home {
 }
 
 const HOMES: &[Home] = &[
-    Home { needle: "notify::", starts: &["mirror/"], ends: &[] },
+    // The project's files, and what components write to their logs.
+    Home { needle: "notify::", starts: &["mirror/", "runtime/process/follow.rs"], ends: &[] },
     // The store computes the checksums that S3 names with its crypto module, which knows no wire.
     Home { needle: "s3s::", starts: &["api/s3/", "objects/checksum.rs"], ends: &[] },
     Home { needle: "bollard::", starts: &["runtime/docker/"], ends: &[] },

@@ -1,6 +1,7 @@
 //! What Airflow is: versions, components, environment classes, permitted CLI verbs. Touches nothing.
 
 pub mod classes;
+pub mod logging;
 pub mod permitted;
 mod recipes;
 pub mod settings;

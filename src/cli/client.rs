@@ -49,6 +49,19 @@ impl Client {
         self.call(Method::GET, path, Bytes::new()).await
     }
 
+    /// The same; `None` where there is no such thing.
+    pub(super) async fn find(&self, path: &str) -> Result<Option<Value>, Failure> {
+        let (status, incoming) = self.send(Method::GET, path, Bytes::new()).await?;
+        let bytes = incoming.collect().await.map_err(|error| lost(&error))?.to_bytes();
+        match status {
+            StatusCode::NOT_FOUND => Ok(None),
+            status if status.is_success() => {
+                Ok(Some(serde_json::from_slice(&bytes).unwrap_or_default()))
+            }
+            status => Err(refused(status, &bytes)),
+        }
+    }
+
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.call(Method::POST, path, body.to_string().into()).await
     }
@@ -70,9 +83,7 @@ impl Client {
         if status.is_success() {
             return Ok(bytes);
         }
-        let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let message = value["message"].as_str().unwrap_or("windtunnel gave no reason");
-        Err(Failure::new(format!("windtunnel refused ({})", status.as_u16())).why(message).code(NO))
+        Err(refused(status, &bytes))
     }
 
     async fn send(
@@ -132,6 +143,12 @@ pub(super) fn not_running() -> Failure {
     Failure::new("windtunnel is not running for this project")
         .next("`windtunnel up` starts it, `windtunnel up --detach` in the background")
         .code(NO)
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> Failure {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    let message = value["message"].as_str().unwrap_or("windtunnel gave no reason");
+    Failure::new(format!("windtunnel refused ({})", status.as_u16())).why(message).code(NO)
 }
 
 fn lost(error: &dyn std::error::Error) -> Failure {

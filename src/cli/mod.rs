@@ -17,6 +17,7 @@ mod failure;
 mod history;
 mod import;
 mod init;
+mod logs;
 mod open;
 mod progress;
 mod restart;
@@ -52,6 +53,7 @@ Examples:
   eval \"$(windtunnel env)\"              point the AWS CLI and every AWS SDK at it
   aws mwaa list-environments
   windtunnel airflow -- dags list
+  windtunnel logs -f
 
 Exit codes:
   0  done    1  it ran, and the answer is no    2  wrong use, or it cannot run    70  a fault of windtunnel's own";
@@ -89,6 +91,7 @@ enum Verb {
     Test(test::Test),
     Run(run::Run),
     Shell(shell::Shell),
+    Logs(logs::Logs),
     Open(open::Open),
     Versions(versions::Versions),
     VersionsSupported(versions_supported::VersionsSupported),
@@ -154,6 +157,7 @@ async fn run(place: Place, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Test(asked) => test::run(&place, asked).await,
         Verb::Run(asked) => run::run(&place, &asked).await,
         Verb::Shell(asked) => shell::run(&place, &asked).await,
+        Verb::Logs(asked) => logs::run(&place, &asked).await,
         Verb::Open(asked) => open::run(&place, asked).await,
         Verb::Versions(asked) => versions::run(&place, &asked).await,
         Verb::VersionsSupported(asked) => versions_supported::run(&place, &asked),

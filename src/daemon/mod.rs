@@ -115,6 +115,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         clock: clock.clone(),
         objects: rooms.objects.clone(),
         queues: rooms.queues.clone(),
+        logs: rooms.logs.clone(),
         runtime: Arc::clone(&rooms.runtime),
         home: config.state.join("environments"),
         aws: aws_access(&config, &role, addresses, &tls),
@@ -130,13 +131,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut house = House { config, clock: clock.clone(), rooms, environments, tls, note, tasks };
     let ending = CancellationToken::new();
     let aws = house.serve_aws(listeners.aws, addresses, role);
-    let activity = aws.recorder.activity.clone();
     let person = house.config.identities[0].clone();
     house.serve_console(
         listeners.console,
         console::Surroundings {
             clock: clock.clone(),
-            activity,
+            activity: aws.recorder.activity.clone(),
             auth: house.config.auth,
             home: house.config.state.join("environments"),
             aws: Arc::new(move |service, request| {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::fs;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::lines::Lines;
 use super::phase::{Fact, Fault};
 use super::{Pinned, Spec, Surroundings, Wish};
 use crate::airflow::classes::class_of;
@@ -90,6 +91,13 @@ impl Launch {
         let aws = around.aws.clone();
         let class = class_of(&spec.class);
         let (workers, max_workers) = class.workers((spec.min_workers, spec.max_workers));
+        let lines = Lines {
+            logs: around.logs.clone(),
+            clock: around.clock.clone(),
+            environment: spec.name.clone(),
+            levels: spec.logging.levels(),
+        };
+        lines.make_groups().await.map_err(|error| internal(&error))?;
         let queue_url = format!("{}/{}/{queue}", aws.endpoint_url, aws.account);
         Ok(LaunchPlan {
             environment: spec.name.clone(),
@@ -114,6 +122,8 @@ impl Launch {
             base_url: format!("https://localhost:{}", self.web.port()),
             secrets: self.secrets.clone(),
             replacement: self.replacement,
+            logging: spec.logging.levels(),
+            lines: Arc::new(lines),
         })
     }
 

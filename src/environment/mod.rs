@@ -12,6 +12,7 @@
 mod change;
 mod driver;
 mod launch;
+mod lines;
 mod phase;
 mod scaling;
 mod store;
@@ -28,10 +29,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::airflow;
+use crate::airflow::logging::{Level, Levels};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{Db, Schema};
 use crate::id::{BucketName, EnvironmentName, VersionId};
 use crate::limits::{ENVIRONMENT_ASKS_MAX, LAUNCH_REPORTS_KEPT};
+use crate::logs::Logs;
 use crate::objects::Objects;
 use crate::queues::Queues;
 use crate::runtime::{AwsAccess, Replacement, Report, Runtime};
@@ -85,6 +88,15 @@ pub struct Pinned {
 /// The five modules, in the order dag processing, scheduler, task, web server, worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logging(pub [ModuleLogging; 5]);
+
+impl Logging {
+    /// What Airflow is told of it.
+    fn levels(&self) -> Levels {
+        Levels(
+            self.0.clone().map(|ModuleLogging { enabled, level }| Level { enabled, name: level }),
+        )
+    }
+}
 
 /// Whether a module writes task or component logs, and from which level on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +157,7 @@ pub struct Surroundings {
     pub clock: Clock,
     pub objects: Objects,
     pub queues: Queues,
+    pub logs: Logs,
     pub runtime: Arc<dyn Runtime>,
     /// `.windtunnel/environments`.
     pub home: PathBuf,

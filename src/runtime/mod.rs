@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::airflow::logging::{Levels, Module};
 use crate::airflow::{Component, Recipe};
 use crate::id::{EnvironmentName, LaunchId, ReceiverName};
 
@@ -51,6 +52,9 @@ pub struct LaunchPlan {
     pub secrets: Secrets,
     /// How what runs before gives way.
     pub replacement: Replacement,
+    pub logging: Levels,
+    /// Where the components' lines go.
+    pub lines: Arc<dyn LineSink>,
 }
 
 /// What becomes of the workers that are busy when an environment is launched over one that runs
@@ -62,6 +66,13 @@ pub enum Replacement {
     Forced,
     /// They finish their tasks with the old code, while new workers take the new ones.
     Graceful,
+}
+
+/// Takes what components say, line by line.
+#[async_trait]
+pub trait LineSink: fmt::Debug + Send + Sync {
+    /// Keeps lines of one module in a stream of this name. Returns when they are kept, or cannot be.
+    async fn write(&self, module: Module, stream: String, lines: Vec<String>);
 }
 
 /// A file that was fetched from the bucket, and what to call it when it is at fault.

@@ -15,6 +15,8 @@ use std::path::Path;
 
 use super::Recipe;
 use super::classes::class_of;
+use super::logging::{self, Levels};
+use crate::id::EnvironmentName;
 
 /// Variables by name.
 pub type Variables = BTreeMap<String, String>;
@@ -23,6 +25,8 @@ pub type Variables = BTreeMap<String, String>;
 #[derive(Clone, Copy, Debug)]
 pub struct Wiring<'a> {
     pub recipe: &'a Recipe,
+    /// Whose log groups; where there are none, lines stay in files.
+    pub logging: Option<(&'a EnvironmentName, &'a Levels)>,
     /// `mw1.small`, …
     pub class: &'a str,
     /// The most workers there may be.
@@ -95,6 +99,8 @@ pub fn layers(wiring: &Wiring<'_>) -> Layers {
         2 => two::above(&mut above, wiring),
         _ => three::above(&mut above, wiring),
     }
+    let place = (wiring.region, wiring.account);
+    logging::settings(&mut above, wiring.logging, place);
     Layers { below, above }
 }
 
@@ -275,11 +281,20 @@ fn metrics(above: &mut Variables, wiring: &Wiring<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
+
+    static LOGS: LazyLock<(EnvironmentName, Levels)> = LazyLock::new(|| {
+        let level = logging::Level { enabled: true, name: "INFO".to_owned() };
+        let levels = Levels(std::array::from_fn(|_| level.clone()));
+        (EnvironmentName::parse("dev").expect("a name"), levels)
+    });
 
     fn wired(options: &BTreeMap<String, String>) -> Wiring<'_> {
         Wiring {
             recipe: crate::airflow::recipe("2.10.3").expect("the recipe is there"),
+            logging: Some((&LOGS.0, &LOGS.1)),
             class: "mw1.medium",
             max_workers: 10,
             home: Path::new("/h"),
@@ -346,5 +361,16 @@ mod tests {
         assert_eq!(below["AIRFLOW__CORE__PARALLELISM"], "150");
         assert_eq!(slots(&below, "mw1.micro"), 10, "as the worker is really told");
         assert_eq!(slots(&Variables::new(), "mw1.micro"), 3);
+    }
+
+    #[test]
+    fn task_logs_go_to_the_environments_own_group_whatever_the_project_says() {
+        let options = BTreeMap::from([("logging.remote_logging".to_owned(), "False".to_owned())]);
+        let layers = layers(&wired(&options));
+        assert_eq!(layers.above["AIRFLOW__LOGGING__REMOTE_LOGGING"], "True");
+        assert_eq!(
+            layers.above["AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"],
+            "cloudwatch://arn:aws:logs:eu-west-1:123456789012:log-group:airflow-dev-Task"
+        );
     }
 }

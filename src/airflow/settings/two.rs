@@ -1,6 +1,6 @@
 //! Airflow 2: its own names for what every version needs.
 
-use super::{Variables, Wiring, set};
+use super::{Variables, Wiring, logging, set};
 
 /// What makes Airflow 2 answer at once on one machine. MWAA's scan intervals stay: they are only a backstop.
 pub(super) fn below(below: &mut Variables) {
@@ -30,6 +30,7 @@ pub(super) fn above(above: &mut Variables, wiring: &Wiring<'_>) {
     set(
         above,
         &[
+            logging::SET_UP_2,
             ("AIRFLOW__WEBSERVER__CONFIG_FILE", &config_file),
             ("AIRFLOW__WEBSERVER__BASE_URL", wiring.base_url),
             ("AIRFLOW__WEBSERVER__SECRET_KEY", wiring.web_secret_key),

@@ -407,6 +407,7 @@ static CODE: &[(&str, &str)] = &[
     ("sitecustomize.py", include_str!("../python/sitecustomize.py")),
     ("template2.py", include_str!("../python/template2.py")),
     ("template3.py", include_str!("../python/template3.py")),
+    ("windtunnel_logging.py", include_str!("../python/windtunnel_logging.py")),
     ("webserver_config.py", include_str!("../python/webserver_config.py")),
     ("windtunnel_bench.py", include_str!("../python/windtunnel_bench.py")),
     ("windtunnel_check.py", include_str!("../python/windtunnel_check.py")),

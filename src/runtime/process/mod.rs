@@ -7,6 +7,7 @@
 //!
 //! Below an environment's home: `logs`, `plugins`, `postgres`, `python` (our files), `processes` (for the sweep).
 
+mod follow;
 mod health;
 mod host;
 mod install;
@@ -36,6 +37,7 @@ use sha2::Digest as _;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use self::follow::Following;
 use self::host::Host;
 use self::install::{Installer, Wish};
 use self::interpreter::Difference;
@@ -47,6 +49,7 @@ use super::{
     ComponentState, DagChanges, ExecError, ImportError, LaunchError, LaunchPlan, Life, Output,
     Parsed, Progress, Report, Runtime, Stage, Upstream, Usage, Worker,
 };
+use crate::airflow::logging::Levels;
 use crate::airflow::settings::{self, Variables, Wiring};
 use crate::airflow::{self, Component, Recipe};
 use crate::clock::Clock;
@@ -90,6 +93,8 @@ struct Slot {
     seen: Mutex<Option<Seen>>,
     /// Of all launches: an earlier one's may still be finishing what they run.
     workers: watch::Sender<Vec<Worker>>,
+    /// Hands on what its components write, over all of its launches.
+    following: tokio::sync::Mutex<Option<Following>>,
     /// What was dropped while it ran, on its way out.
     leaving: TaskTracker,
 }
@@ -149,6 +154,7 @@ impl Processes {
                 workers: watch::Sender::default(),
                 busy: tokio::sync::Mutex::default(),
                 seen: Mutex::default(),
+                following: tokio::sync::Mutex::default(),
                 leaving: TaskTracker::new(),
             })
         });
@@ -238,7 +244,8 @@ impl Processes {
             made;
         let common = &environments["scheduler"];
         let part = |component: Component| {
-            let mut env = difference(common, &environments[settings::container_of(component)]);
+            let env = difference(common, &environments[settings::container_of(component)]);
+            let mut env = leveled(component, &plan.logging, env);
             let (name, host) = settings::hostname(component.name());
             env.insert(name.to_owned(), Some(host));
             let log = folders.logs.join(format!("{component}.log"));
@@ -474,6 +481,7 @@ fn wiring<'a>(
 ) -> Wiring<'a> {
     Wiring {
         recipe: plan.recipe,
+        logging: Some((&plan.environment, &plan.logging)),
         class: &plan.class,
         max_workers: plan.max_workers,
         home: &plan.home,
@@ -531,6 +539,13 @@ fn difference(from: &Variables, to: &Variables) -> Difference {
     difference
 }
 
+/// A component has its module's level, unless the project sets one for all.
+fn leveled(component: Component, levels: &Levels, mut difference: Difference) -> Difference {
+    let (name, level) = levels.variable_of(component);
+    difference.entry(name.to_owned()).or_insert_with(|| Some(level.to_owned()));
+    difference
+}
+
 fn remove_folder(folder: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -541,6 +556,15 @@ fn remove_folder(folder: &Path) -> io::Result<()> {
 impl Slot {
     fn seen(&self) -> Option<Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is written to the folder of logs goes this way from now on.
+    async fn follow(&self, way: follow::Way, logs: &Path) {
+        let mut following = self.following.lock().await;
+        match &*following {
+            Some(already) => already.turn(way),
+            None => *following = Some(Following::start(logs, way)),
+        }
     }
 
     fn show(&self, live: Option<&Live>) {
@@ -571,6 +595,7 @@ impl Runtime for Processes {
         let slot = self.slot(&plan.environment);
         let mut busy = slot.busy.lock().await;
         ledger::gone(&slot.leaving).await;
+        slot.follow(follow::Way::of(&plan, self.clock.now()), &plan.home.join("logs")).await;
         let prepared = Arc::new(self.prepare(plan, &slot, &progress).await?);
         let before = busy.take();
         slot.show(None);
@@ -619,6 +644,9 @@ impl Runtime for Processes {
         }
         // A launch that was given up may have been starting something.
         ledger::gone(&slot.leaving).await;
+        if let Some(following) = slot.following.lock().await.take() {
+            following.stop().await;
+        }
     }
 
     async fn exec(

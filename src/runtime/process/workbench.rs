@@ -443,6 +443,7 @@ impl Making<'_> {
         let Making { plan, home, .. } = self;
         Wiring {
             recipe: plan.recipe,
+            logging: None,
             class: &plan.class,
             max_workers: 1,
             home,

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import traceback
+from contextlib import redirect_stderr, redirect_stdout
 
 import project_files
 from project_files import Recorder
@@ -32,7 +33,7 @@ airflow.utils.log.secrets_masker alembic.context psycopg2.extras sqlalchemy.dial
 boto3.session botocore.endpoint botocore.httpsession celery.app.amqp celery.app.events
 celery.app.routes celery.app.trace celery.apps.worker celery.backends.database
 celery.bin.celery celery.bin.worker celery.concurrency.prefork celery.events.dispatcher celery.events.receiver
-pycurl celery.fixups.django celery.loaders.app celery.worker
+pycurl watchtower airflow.providers.amazon.aws.log.cloudwatch_task_handler airflow.providers.amazon.aws.hooks.logs celery.fixups.django celery.loaders.app celery.worker
 celery.worker.autoscale celery.worker.consumer celery.worker.worker kombu.asynchronous.aws.sqs
 kombu.transport.SQS pendulum httpx
 airflow.www.app airflow.www.views airflow.www.security_appless airflow.www.extensions.init_views
@@ -96,14 +97,17 @@ def warm():
 
 
 def preload_botocore():
-    """Reads the service descriptions that every scheduler and worker needs to talk to its queue."""
+    """Reads the service descriptions that schedulers, workers and tasks need for their queue and their logs."""
     import boto3
 
-    boto3.client("sqs", region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-")
+    for service in ("sqs", "logs"):
+        boto3.client(service, region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-")
 
 
 def settle():
     """In a child: what `import airflow` does that depends on the environment or on the user's files."""
+    import windtunnel_logging
+
     from airflow import settings
     from airflow.logging_config import configure_logging
 
@@ -113,6 +117,7 @@ def settle():
     settings.prepare_syspath_for_config_and_plugins()
     settings.prepare_syspath_for_dags_folder()
     settings.import_local_settings()
+    windtunnel_logging.refresh()
     configure_logging()
     settings.configure_orm()
     if not settings.LAZY_LOAD_PLUGINS:
@@ -179,6 +184,7 @@ def parse(path):
     from airflow import settings
     from airflow.dag_processing.processor import DagFileProcessor
     from airflow.models import dagbag
+    from airflow.utils.log.logging_mixin import StreamLogWriter, set_context
 
     if ignored(path):
         return {"dag_ids": [], "retired": deactivate(path, keep=[])}
@@ -191,9 +197,13 @@ def parse(path):
         return bags[-1]
 
     DagFileProcessor._get_dagbag = staticmethod(remember)
-    processor = DagFileProcessor([], settings.DAGS_FOLDER, logging.getLogger("airflow.processor"))
+    log = logging.getLogger("airflow.processor")
+    processor = DagFileProcessor([], settings.DAGS_FOLDER, log)
+    set_context(log, path)
     try:
-        processor.process_file(path, [])
+        # What the file prints goes where the DAG processor would put it.
+        with redirect_stdout(StreamLogWriter(log, logging.INFO)), redirect_stderr(StreamLogWriter(log, logging.WARN)):
+            processor.process_file(path, [])
     except SystemExit as leaving:  # not an Exception, so Airflow lets it through
         return blame(path, f"SystemExit: {leaving}", leaving)
     bag = bags[-1]

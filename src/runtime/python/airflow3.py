@@ -49,6 +49,7 @@ airflow.providers.fab.auth_manager.fab_auth_manager
 airflow.providers.fab.auth_manager.security_manager.override
 airflow.providers.fab.auth_manager.api_fastapi.routes.router airflow.providers.fab.www.app
 uvicorn uvicorn.config uvicorn.lifespan.on uvicorn.protocols.http.httptools_impl uvicorn.loops.auto uvloop a2wsgi
+windtunnel_logging
 """.split()
 
 # What a plugin or a settings file of the project could hide behind while we warm up.
