@@ -84,6 +84,12 @@ pub const REST_RESPONSE_MAX_BYTES: usize = 6 * 1024 * 1024;
 /// The longest `NextToken` (MWAA's service model).
 pub const PAGE_TOKEN_MAX_CHARACTERS: usize = 2048;
 
+/// Until an environment that was lost is launched again; doubled for each time that this fails.
+pub const RECOVERY_WAIT_SECONDS: u64 = 10;
+
+/// The longest of these waits: who has mended the cause does not wait for ever, and a broken machine is left alone.
+pub const RECOVERY_WAIT_MAX_SECONDS: u64 = 10 * 60;
+
 /// What a launch says about itself before its end: a snapshot begun, a snapshot done.
 pub const LAUNCH_FACTS_KEPT: usize = 8;
 

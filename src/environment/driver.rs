@@ -8,15 +8,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::launch::{self, Launch, causes};
-use super::phase::{Effect, Fact, Fault, Life, Phase, Refused, Step};
+use super::phase::{Effect, Fact, Fault, Life, Phase, Refused, Request, Step};
 use super::store::{self, Record};
-use super::{Ask, Environment, Register, RequestError, Serve, Spec, Surroundings, Wish};
+use super::{Ask, Environment, Register, RequestError, Serve, Spec, Status, Surroundings, Wish};
 use crate::db::Event;
 use crate::id::{self, EnvironmentName, LaunchId};
-use crate::limits::{LAUNCH_FACTS_KEPT, PERSIST_RETRY_SECONDS, STOP_GRACE_SECONDS};
+use crate::limits::{
+    LAUNCH_FACTS_KEPT, PERSIST_RETRY_SECONDS, RECOVERY_WAIT_MAX_SECONDS, RECOVERY_WAIT_SECONDS,
+    STOP_GRACE_SECONDS,
+};
 use crate::runtime::{self, Replacement, Report, Secrets};
 
 /// What a driver shares with the room.
@@ -59,6 +63,31 @@ struct State {
     /// What a launch has to say on its way.
     tell: mpsc::Sender<Fact>,
     told: mpsc::Receiver<Fact>,
+    recovery: Recovery,
+}
+
+/// When to launch again what was lost. Nothing says when its cause is gone (a full disk, a killer), so it is tried,
+/// less and less often.
+#[derive(Debug, Default)]
+struct Recovery {
+    due: Option<Instant>,
+    failures: u32,
+}
+
+impl Recovery {
+    fn plan(&mut self) {
+        let doubled = RECOVERY_WAIT_SECONDS.saturating_mul(1 << self.failures.min(20));
+        let wait = Duration::from_secs(doubled.min(RECOVERY_WAIT_MAX_SECONDS));
+        self.failures += 1;
+        self.due = Some(Instant::now() + wait);
+    }
+
+    async fn due(at: Option<Instant>) {
+        match at {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Driver {
@@ -88,6 +117,7 @@ impl Driver {
                     self.conclude(&mut state, end.expect("work reports failure, it does not panic")).await;
                 }
                 Some(fact) = state.told.recv() => self.observe(&mut state, fact).await,
+                () = Recovery::due(state.recovery.due) => self.recover(&mut state).await,
                 changed = life.changed() => if changed.is_err() {
                     break;
                 },
@@ -121,7 +151,8 @@ impl Driver {
             }
         };
         let (tell, told) = mpsc::channel(LAUNCH_FACTS_KEPT);
-        (State { record, underway: JoinSet::new(), tell, told }, effect)
+        let (underway, recovery) = (JoinSet::new(), Recovery::default());
+        (State { record, underway, tell, told, recovery }, effect)
     }
 
     async fn answer(&self, state: &mut State, ask: Ask) {
@@ -162,14 +193,34 @@ impl Driver {
     }
 
     async fn observe(&self, state: &mut State, fact: Fact) {
+        let failed = matches!(fact, Fact::Lost(..) | Fact::LaunchFailed { .. });
         let (life, effect) = state.record.life.observe(fact, self.around.clock.now());
         if life == state.record.life && effect.is_none() {
             return;
         }
         state.record.life = life;
+        let status = state.record.life.phase.status();
+        if failed && status == Status::Unavailable {
+            state.recovery.plan();
+        } else if status.is_usable() {
+            state.recovery = Recovery::default();
+        }
         self.persist_patiently(&state.record).await;
         self.publish(&state.record);
         self.perform(state, effect);
+    }
+
+    /// Launches again what was lost.
+    async fn recover(&self, state: &mut State) {
+        state.recovery.due = None;
+        let now = self.around.clock.now();
+        // Refused where somebody else was faster: then it is being launched already.
+        let Ok(step) = state.record.life.request(Request::Resume(None), now) else { return };
+        if let Err(error) = self.settle(state, step).await {
+            let environment = state.record.life.spec.name.as_str();
+            tracing::error!(environment, %error, "cannot write that the environment is launched again");
+            state.recovery.plan();
+        }
     }
 
     /// Takes a step that was asked for: on disk first, or not at all.

@@ -5,6 +5,8 @@
 //! Not here: AWS's JSON (`api::mwaa`), how components are run (`runtime`), files from the bucket to the dags
 //! directory (`delivery`).
 //!
+//! What ran and was lost is `UNAVAILABLE`, and launched again by itself, after longer and longer waits.
+//!
 //! What a restart of windtunnel does to a status: an environment that ran is `UNAVAILABLE` until it is resumed,
 //! `UPDATING` while it is launched again, and `AVAILABLE` after; one that was being created is `CREATING` throughout;
 //! a deletion goes on by itself. (On MWAA environments outlive everybody's laptop, so AWS has no word for this.)

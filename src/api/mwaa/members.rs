@@ -210,6 +210,20 @@ impl Raw {
             faults.required("networkConfiguration.securityGroupIds", network.security_group_ids)
         });
         check_security_groups(faults, groups.as_deref());
+        // What depends on the class is checked against the environment.
+        for (member, given) in [
+            ("maxWorkers", self.max_workers),
+            ("minWorkers", self.min_workers),
+            ("maxWebservers", self.max_webservers),
+            ("minWebservers", self.min_webservers),
+        ] {
+            if let Some(count) = given {
+                faults.number(member, count, (1, i64::from(u32::MAX)));
+            }
+        }
+        if let Some(count) = self.schedulers {
+            faults.number("schedulers", count, (i64::MIN, 5));
+        }
         let strategy = self.worker_replacement_strategy.take();
         let strategy = strategy.unwrap_or_else(|| "FORCED".to_owned());
         faults.one_of("workerReplacementStrategy", &strategy, &["FORCED", "GRACEFUL"]);

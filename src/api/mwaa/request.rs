@@ -349,6 +349,8 @@ mod tests {
             json!({"AirflowConfigurationOptions": {"core.multi_team": "True"}}),
             json!({"Teams": {"AddOrUpdate": {}}}),
             json!({"DagS3Path": "/"}),
+            json!({"MaxWorkers": 0}),
+            json!({"Schedulers": 6}),
         ] {
             let shown = wrong.to_string();
             assert!(!sentences(update(wrong)).is_empty(), "{shown}");

@@ -146,7 +146,9 @@ impl Follow {
             }
             Status::CreateFailed => return Some(self.failed(&now)),
             Status::Unavailable if failed && !self.told => return Some(self.failed(&now)),
-            Status::Unavailable => self.warn(&now, "`windtunnel restart` tries again"),
+            Status::Unavailable => {
+                self.warn(&now, "it is launched again soon; `windtunnel restart` does it now");
+            }
             Status::Creating
             | Status::Updating
             | Status::CreatingSnapshot
