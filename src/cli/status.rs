@@ -70,7 +70,8 @@ fn table(status: &Value) -> String {
             let restarts = component["restarts"].as_u64().unwrap_or(0);
             let again =
                 if restarts > 0 { format!("  restarted {restarts}x") } else { String::new() };
-            line(format!("  {name:<14} {pid}{again}"));
+            let leaving = if component["leaving"] == true { "  leaves when done" } else { "" };
+            line(format!("  {name:<14} {pid}{again}{leaving}"));
         }
         let workers = &environment["workers"];
         if let Some(slots) = workers["slots"].as_u64() {
@@ -110,6 +111,7 @@ mod tests {
                 "components": [
                     { "name": "scheduler", "pid": 11, "restarts": 0, "log": "" },
                     { "name": "worker-1", "pid": null, "restarts": 2, "log": "" },
+                    { "name": "worker-2", "pid": 12, "restarts": 0, "leaving": true, "log": "" },
                 ],
                 "workers": { "count": 1, "min": 1, "max": 10, "slots": 5, "queued": 3, "running": 5 },
                 "import_errors": [
@@ -125,6 +127,7 @@ mod tests {
         hello  AVAILABLE  Airflow 2.10.3  https://localhost:8080  s3://windtunnel-hello
           scheduler      pid 11
           worker-1       down  restarted 2x
+          worker-2       pid 12  leaves when done
           workers        1 (1 to 10) with 5 slots each; 3 tasks queued, 5 running
           dags/a.py:3: NameError: name 'x' is not defined
         ");

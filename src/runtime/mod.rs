@@ -282,6 +282,8 @@ pub struct ComponentState {
     pub component: Component,
     /// Of workers.
     pub number: Option<u32>,
+    /// A worker that is to end once it has finished what it runs.
+    pub leaving: bool,
     pub pid: Option<u32>,
     /// Times it was started again after an unexpected end.
     pub restarts: u32,

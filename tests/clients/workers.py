@@ -2,6 +2,9 @@
 
 import sys
 
+import time
+
+import boto3
 from airflow_environment import Environment
 from waiting import cases, wait_for
 
@@ -34,6 +37,24 @@ def ended_at_first_try(name, run, hosts):
     assert all(host.startswith("worker-") and host.endswith(".localhost") for host in used), used
     if int(hosts):
         assert len(used) == int(hosts), used
+
+
+def update(name, strategy):
+    """Changes an option, as CI would, and waits until the environment is AVAILABLE again."""
+    mwaa = boto3.client("mwaa")
+    options = mwaa.get_environment(Name=name)["Environment"]["AirflowConfigurationOptions"]
+    options["herd.round"] = str(time.time_ns())
+    mwaa.update_environment(
+        Name=name, AirflowConfigurationOptions=options, WorkerReplacementStrategy=strategy
+    )
+
+    def done():
+        environment = mwaa.get_environment(Name=name)["Environment"]
+        return environment if environment["Status"] != "UPDATING" else None
+
+    environment = wait_for("the update", done, 120)
+    assert environment["Status"] == "AVAILABLE", environment
+    assert environment["LastUpdate"]["WorkerReplacementStrategy"] == strategy, environment["LastUpdate"]
 
 
 if __name__ == "__main__":

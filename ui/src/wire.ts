@@ -28,6 +28,8 @@ export interface ComponentStatus {
   name: string;
   pid: number | null;
   restarts: number;
+  /** A worker that ends once it has finished what it runs. */
+  leaving: boolean;
   log: string;
 }
 

@@ -48,6 +48,8 @@ struct ComponentStatus {
     name: String,
     pid: Option<u32>,
     restarts: u32,
+    /// A worker that ends once it has finished what it runs.
+    leaving: bool,
     log: String,
 }
 
@@ -110,6 +112,7 @@ fn one(
         name: state.name(),
         pid: state.pid,
         restarts: state.restarts,
+        leaving: state.leaving,
         log: state.log.display().to_string(),
     });
     let import_errors = errors
@@ -160,6 +163,7 @@ mod tests {
                     name: "scheduler".to_owned(),
                     pid: Some(4243),
                     restarts: 0,
+                    leaving: false,
                     log: "logs/scheduler.log".to_owned(),
                 }],
                 workers: WorkersStatus {

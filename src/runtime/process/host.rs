@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -113,15 +114,20 @@ impl Host {
         basis
     }
 
-    /// A folder with a short path for an environment's sockets, which may have about 100 bytes.
-    pub(super) fn sockets(&self, home: &Path) -> io::Result<PathBuf> {
+    /// Where the folders for sockets lie, of this user's environments.
+    fn sockets_base(&self) -> PathBuf {
         let uid = nix::unistd::geteuid();
         let own = self.variables.get("XDG_RUNTIME_DIR").map(PathBuf::from);
         let own = own.filter(|path| path.is_dir() && !uid.is_root());
-        let base = match own {
+        match own {
             Some(own) if own.as_os_str().len() < 40 => own.join("windtunnel"),
             _ => PathBuf::from(format!("/tmp/windtunnel-{uid}")),
-        };
+        }
+    }
+
+    /// A folder with a short path for an environment's sockets, which may have about 100 bytes.
+    pub(super) fn sockets(&self, home: &Path) -> io::Result<PathBuf> {
+        let (uid, base) = (nix::unistd::geteuid(), self.sockets_base());
         std::fs::create_dir_all(&base)?;
         let metadata = std::fs::symlink_metadata(&base)?;
         if metadata.uid() != uid.as_raw() || !metadata.is_dir() {
@@ -134,11 +140,54 @@ impl Host {
         let folder = base.join(&super::digest(&[home.as_os_str().as_encoded_bytes()])[..12]);
         std::fs::create_dir_all(&folder)?;
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode))?;
+        std::fs::write(folder.join(WHOSE), home.as_os_str().as_encoded_bytes())?;
         Ok(folder)
     }
+
+    /// Removes the sockets' folders of environments that are gone.
+    pub(super) fn tidy(&self) -> io::Result<()> {
+        tidy_sockets(&self.sockets_base())
+    }
+}
+
+/// The file in a folder of sockets that says which environment's they are.
+const WHOSE: &str = "for";
+
+fn tidy_sockets(base: &Path) -> io::Result<()> {
+    for folder in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let Ok(home) = std::fs::read(folder.path().join(WHOSE)) else { continue };
+        if !PathBuf::from(std::ffi::OsString::from_vec(home)).exists() {
+            super::remove_folder(&folder.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn executable(path: &Path) -> bool {
     let metadata = std::fs::metadata(path);
     metadata.is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_sockets_of_environments_that_are_gone_are_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let home = base.path().join("home");
+        for (name, whose) in
+            [("lives", Some(&home)), ("gone", Some(&base.path().join("no"))), ("old", None)]
+        {
+            let folder = base.path().join(name);
+            std::fs::create_dir_all(folder.join("pg")).unwrap();
+            if let Some(whose) = whose {
+                std::fs::write(folder.join(WHOSE), whose.as_os_str().as_encoded_bytes()).unwrap();
+            }
+        }
+        std::fs::create_dir(&home).unwrap();
+        tidy_sockets(base.path()).unwrap();
+        let there = |name: &str| base.path().join(name).exists();
+        assert!(there("lives") && there("old") && !there("gone"));
+    }
 }

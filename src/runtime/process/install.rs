@@ -189,6 +189,9 @@ impl Installer {
             self.done(Stage::Requirements, began, true);
             return Ok(base.clone());
         }
+        if let Some((line, path)) = &text.relative {
+            return Err(beside(&artefact.label, *line, path));
+        }
         let key = key(base, &text, wish);
         let home = self.cache.join("projects").join(&key[..24]);
         if home.join(COMPLETE).exists() {
@@ -432,7 +435,22 @@ fn key(base: &Interpreter, text: &requirements::Text, wish: &Wish<'_>) -> String
     if text.requirements.contains(wish.plugins.to_string_lossy().as_ref()) {
         parts.push(plugins);
     }
+    let outside = text.depends_on(wish.variables);
+    parts.extend(outside.iter().map(Vec::as_slice));
     digest(&parts)
+}
+
+/// A list that is named by a relative path is looked for where MWAA puts the requirements file, and nothing else.
+fn beside(label: &str, line: usize, path: &str) -> LaunchError {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    LaunchError {
+        what: format!("cannot resolve {label}"),
+        why: format!(
+            "{label}:{line}: `{path}` is a relative path, and on MWAA nothing lies beside that file"
+        ),
+        next: format!("put it into dags/ and name it as /usr/local/airflow/dags/{name}"),
+        detail: String::new(),
+    }
 }
 
 fn unreachable_choice(label: &str) -> LaunchError {

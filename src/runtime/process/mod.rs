@@ -7,6 +7,7 @@
 //!
 //! Below an environment's home: `logs`, `plugins`, `postgres`, `python` (our files), `processes` (for the sweep).
 
+mod database;
 mod follow;
 mod health;
 mod host;
@@ -35,8 +36,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use sha2::Digest as _;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::database::Database;
 use self::follow::Following;
 use self::host::Host;
 use self::install::{Installer, Wish};
@@ -47,13 +50,13 @@ use self::template::{SPACE, Template};
 use self::workers::{Crew, Seats};
 use super::{
     ComponentState, DagChanges, ExecError, ImportError, LaunchError, LaunchPlan, Life, Output,
-    Parsed, Progress, Report, Runtime, Stage, Upstream, Usage, Worker,
+    Parsed, Progress, Replacement, Report, Runtime, Stage, Upstream, Usage, Worker,
 };
 use crate::airflow::logging::Levels;
 use crate::airflow::settings::{self, Variables, Wiring};
 use crate::airflow::{self, Component, Recipe};
 use crate::clock::Clock;
-use crate::id::{EnvironmentName, ReceiverName};
+use crate::id::{EnvironmentName, LaunchId, ReceiverName};
 
 /// Where things are kept, and what the person's shell said.
 #[derive(Clone)]
@@ -97,6 +100,10 @@ struct Slot {
     following: tokio::sync::Mutex<Option<Following>>,
     /// What was dropped while it ran, on its way out.
     leaving: TaskTracker,
+    /// Launches that have made way, while their workers finish what they run.
+    parting: TaskTracker,
+    /// Ends those by force.
+    force: Mutex<CancellationToken>,
 }
 
 #[derive(Debug)]
@@ -156,6 +163,8 @@ impl Processes {
                 seen: Mutex::default(),
                 following: tokio::sync::Mutex::default(),
                 leaving: TaskTracker::new(),
+                parting: TaskTracker::new(),
+                force: Mutex::default(),
             })
         });
         Arc::clone(slot)
@@ -199,7 +208,7 @@ impl Processes {
             installed: programs,
             socket: folders.sockets.join("pg"),
             log: folders.logs.join("postgres.log"),
-            ledger: Ledger::new(plan.home.join("processes"), slot.leaving.clone()),
+            ledger: Ledger::new(record(&plan.home, None), slot.leaving.clone()),
         };
         let derived = Derived {
             database_url: files.url(),
@@ -236,10 +245,10 @@ impl Processes {
         let database_took = began.elapsed();
         let made =
             Made { folders, files, plugins, project, environments, database_took, fresh_template };
-        Ok(self.prepared(plan, made))
+        Ok(self.prepared(plan, slot, made))
     }
 
-    fn prepared(&self, plan: LaunchPlan, made: Made) -> Prepared {
+    fn prepared(&self, plan: LaunchPlan, slot: &Slot, made: Made) -> Prepared {
         let Made { folders, files, plugins, project, environments, database_took, fresh_template } =
             made;
         let common = &environments["scheduler"];
@@ -269,7 +278,7 @@ impl Processes {
             home: plan.home.clone(),
             log: folders.logs.join("interpreter.log"),
             environment: common.clone(),
-            ledger: files.ledger.clone(),
+            ledger: Ledger::new(record(&plan.home, Some(plan.launch)), slot.leaving.clone()),
         };
         let beside = difference(common, &environments["webserver"]);
         let marker =
@@ -362,12 +371,37 @@ impl Processes {
         Ok(made)
     }
 
-    /// Starts what was prepared and returns when it is healthy.
+    /// Starts what was prepared over what was before, with its database made fit for it; that is undone where the start
+    /// fails. Nothing of the launch runs then.
+    async fn start_anew(
+        &self,
+        prepared: &Arc<Prepared>,
+        database: Option<Arc<Database>>,
+        (slot, progress): (&Slot, &Progress),
+    ) -> Result<Live, LaunchError> {
+        let moved = match &database {
+            // It runs, and is of this very version.
+            Some(_) => None,
+            None => upgrade::migrate(prepared, progress).await?,
+        };
+        let started = self.start(prepared, database, (slot, progress)).await;
+        if started.is_err() {
+            ledger::gone(&slot.leaving).await;
+        }
+        match (moved, &started) {
+            (None, _) => {}
+            (Some(moved), Ok(_)) => moved.keep(),
+            (Some(moved), Err(_)) => moved.undo(),
+        }
+        started
+    }
+
+    /// Starts what was prepared and returns when it is healthy. `database` runs already, where one is given.
     async fn start(
         &self,
         prepared: &Arc<Prepared>,
-        slot: &Slot,
-        progress: &Progress,
+        database: Option<Arc<Database>>,
+        (slot, progress): (&Slot, &Progress),
     ) -> Result<Live, LaunchError> {
         let Prepared { plan, files, parts, marker, .. } = &**prepared;
         let mut start = prepared.start.clone();
@@ -385,11 +419,16 @@ impl Processes {
         progress.tell(Report::Began(Stage::Interpreter));
         let began = Instant::now();
         let database = async {
-            let server = files.start(marker).await?;
+            let database = if let Some(database) = database {
+                database
+            } else {
+                let server = files.start(marker).await?;
+                Arc::new(Database::keep(server, files.clone(), marker.clone()))
+            };
             let (stage, cached) = (Stage::Database, !prepared.fresh_template);
             let took = prepared.database_took + began.elapsed();
             progress.tell(Report::Done { stage, took, cached });
-            Ok(server)
+            Ok(database)
         };
         let interpreter = async {
             let started = interpreter::Interpreter::start(&start).await;
@@ -403,8 +442,8 @@ impl Processes {
             progress.tell(Report::Done { stage, took: began.elapsed(), cached: false });
             Ok(started)
         };
-        let (server, started) = tokio::try_join!(database, interpreter)?;
-        keepers.keep_database(server, files.clone(), marker.clone());
+        let (database, started) = tokio::try_join!(database, interpreter)?;
+        keepers.keep_database(database);
         keepers.keep_interpreter(started, start.clone());
         progress.tell(Report::Began(Stage::Components));
         let began = Instant::now();
@@ -420,6 +459,14 @@ impl Processes {
         let stage = Stage::Components;
         progress.tell(Report::Done { stage, took: began.elapsed(), cached: false });
         Ok(Live { prepared: Arc::clone(prepared), keepers })
+    }
+}
+
+impl Prepared {
+    /// Whether the tasks of `before` may go on while this launch begins: both want the same database then.
+    fn follows_gracefully(&self, before: &Prepared) -> bool {
+        self.plan.replacement == Replacement::Graceful
+            && self.plan.recipe.version == before.plan.recipe.version
     }
 }
 
@@ -526,6 +573,18 @@ fn in_front(
     environments
 }
 
+/// Where the processes of a launch, or those of the environment that outlast one, are written down for the sweep.
+fn record(home: &Path, launch: Option<LaunchId>) -> PathBuf {
+    home.join(launch.map_or_else(|| "processes".to_owned(), |id| format!("processes.{id}")))
+}
+
+/// All of these that there are.
+fn records(home: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(home).into_iter().flatten().flatten();
+    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("processes"));
+    ours.map(|entry| entry.path()).collect()
+}
+
 fn difference(from: &Variables, to: &Variables) -> Difference {
     let mut difference = Difference::new();
     for (name, value) in to {
@@ -554,6 +613,24 @@ fn remove_folder(folder: &Path) -> io::Result<()> {
 }
 
 impl Slot {
+    /// Has a launch make way for the next one. Its workers go on with what they run, on its interpreter and its
+    /// database, and take nothing new.
+    async fn make_way(&self, keepers: Keepers) {
+        let parting = keepers.part().await;
+        let force = self.force.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        drop(self.parting.spawn(parting.over(force)));
+    }
+
+    /// Ends by force what has made way, and waits for that.
+    async fn end_parting(&self) {
+        let force = {
+            let mut force = self.force.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *force)
+        };
+        force.cancel();
+        ledger::gone(&self.parting).await;
+    }
+
     fn seen(&self) -> Option<Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -586,8 +663,11 @@ impl Runtime for Processes {
     async fn sweep(&self) -> io::Result<()> {
         let homes = std::fs::read_dir(self.state.join("environments")).into_iter().flatten();
         let records: Vec<PathBuf> =
-            homes.flatten().map(|home| home.path().join("processes")).collect();
+            homes.flatten().flat_map(|home| records(&home.path())).collect();
         sweep::sweep(&self.state, &records).await?;
+        if let Err(error) = self.host.tidy() {
+            tracing::warn!(%error, "sockets of environments that are gone stay");
+        }
         postgres::Place::find().tidy()
     }
 
@@ -600,32 +680,33 @@ impl Runtime for Processes {
         let before = busy.take();
         slot.show(None);
         let last_good = before.as_ref().map(|live| Arc::clone(&live.prepared));
-        if let Some(live) = before {
-            live.keepers.stop(Duration::from_secs(10)).await;
-        }
-        let started = match upgrade::migrate(&prepared, &progress).await {
-            Err(error) => Err(error),
-            Ok(moved) => {
-                let started = self.start(&prepared, &slot, &progress).await;
-                if started.is_err() {
-                    ledger::gone(&slot.leaving).await;
+        let database = match before {
+            Some(live) if prepared.follows_gracefully(&live.prepared) => {
+                let database = live.keepers.database();
+                slot.make_way(live.keepers).await;
+                database
+            }
+            before => {
+                slot.end_parting().await;
+                if let Some(live) = before {
+                    live.keepers.stop(Duration::from_secs(10)).await;
                 }
-                match (moved, &started) {
-                    (None, _) => {}
-                    (Some(moved), Ok(_)) => moved.keep(),
-                    (Some(moved), Err(_)) => moved.undo(),
-                }
-                started
+                None
             }
         };
+        let started = self.start_anew(&prepared, database.clone(), (&slot, &progress)).await;
         let (live, result) = match (started, last_good) {
             (Ok(live), _) => {
-                plugins::forget_others(&live.prepared.plugins);
+                // Code that has made way is still being run.
+                if slot.parting.is_empty() {
+                    plugins::forget_others(&live.prepared.plugins);
+                }
                 (Some(live), Ok(()))
             }
             (Err(error), None) => (None, Err(error)),
             (Err(error), Some(last_good)) => {
-                let again = self.start(&last_good, &slot, &Progress::silent()).await;
+                let silent = Progress::silent();
+                let again = self.start(&last_good, database, (&slot, &silent)).await;
                 (again.ok(), Err(error))
             }
         };
@@ -639,6 +720,7 @@ impl Runtime for Processes {
         let mut busy = slot.busy.lock().await;
         let live = busy.take();
         slot.show(None);
+        slot.end_parting().await;
         if let Some(live) = live {
             live.keepers.stop(grace).await;
         }
@@ -696,7 +778,14 @@ impl Runtime for Processes {
     }
 
     fn components(&self, environment: &EnvironmentName) -> Vec<ComponentState> {
-        self.seen(environment).map(|seen| seen.shared.states()).unwrap_or_default()
+        let Some(seen) = self.seen(environment) else { return Vec::new() };
+        let mut states = seen.shared.states();
+        // Of launches that have made way.
+        let launch = seen.prepared.plan.launch;
+        let workers = self.slot(environment).workers.subscribe();
+        let others = workers.borrow();
+        states.extend(others.iter().filter(|worker| worker.launch != launch).map(workers::state));
+        states
     }
 
     async fn usage(&self, environment: &EnvironmentName) -> Vec<Usage> {

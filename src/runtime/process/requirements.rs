@@ -3,11 +3,13 @@
 //! Rules (facts: requirements on MWAA): a file without constraints gets the Airflow project's for its version; the
 //! essential pins always apply. Paths below `/usr/local/airflow` mean the environment's own folders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use super::install::Wish;
 use crate::airflow::Recipe;
+use crate::airflow::settings::Variables;
 
 /// Where MWAA keeps a project's files; requirements name wheels by this path.
 const MWAA_HOME: &str = "/usr/local/airflow";
@@ -21,6 +23,8 @@ pub(super) struct Text {
     /// The lines with index and link options, for the installation after the resolution. They stay in a file: there
     /// the installer fills in `${NAME}`, and nobody else on the machine sees what stands for it.
     pub(super) options: Vec<String>,
+    /// The first line that names another list by a relative path: its number from 1, and the path.
+    pub(super) relative: Option<(usize, String)>,
 }
 
 impl Text {
@@ -34,6 +38,17 @@ impl Text {
 }
 
 impl Text {
+    /// What the installation depends on beside the text: the files that it names, and what stands for `${NAME}`.
+    pub(super) fn depends_on(&self, variables: &Variables) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        for name in self.requirements.split("${").skip(1).filter_map(|rest| rest.split_once('}')) {
+            let value = variables.get(name.0).map(String::as_str).unwrap_or_default();
+            found.push(format!("{}={value}", name.0).into_bytes());
+        }
+        read_named(&self.requirements, Path::new("/"), &mut BTreeSet::new(), &mut found);
+        found
+    }
+
     /// The file for the installation of `packages` from where the project's file says.
     pub(super) fn installation(&self, packages: &Pins) -> String {
         format!("{}\n{packages}", self.options.join("\n"))
@@ -48,8 +63,11 @@ pub(super) fn localise(text: &str, wish: &Wish<'_>, recipe: &Recipe) -> Text {
         .replace(&format!("{MWAA_HOME}/dags"), &wish.dags.display().to_string());
     let published = format!("constraints-{}/constraints-", recipe.version);
     let mut read = Text::default();
-    for line in text.lines() {
+    for (index, line) in text.lines().enumerate() {
         let word = line.trim_start();
+        if let Some(path) = other_list(word).filter(|path| is_relative(path)) {
+            read.relative.get_or_insert((index + 1, path.to_owned()));
+        }
         let constraint = word.starts_with("-c ")
             || word.starts_with("--constraint ")
             || word.starts_with("--constraint=");
@@ -67,6 +85,43 @@ pub(super) fn localise(text: &str, wish: &Wish<'_>, recipe: &Recipe) -> Text {
         read.requirements.push('\n');
     }
     read
+}
+
+/// The path or URL of a list that a line has read too.
+fn other_list(line: &str) -> Option<&str> {
+    const OPTIONS: [&str; 4] = ["-c", "--constraint", "-r", "--requirement"];
+    let rest = OPTIONS.iter().find_map(|option| line.strip_prefix(option))?;
+    let rest = rest.strip_prefix('=').or_else(|| rest.strip_prefix(char::is_whitespace))?;
+    let path = rest.split(" #").next().unwrap_or_default().trim();
+    Some(path.trim_matches(['"', '\''])).filter(|path| !path.is_empty())
+}
+
+fn is_relative(path: &str) -> bool {
+    !path.starts_with('/')
+        && !path.contains("://")
+        && !path.starts_with("file:")
+        && !path.contains("${")
+}
+
+/// The files that a list names, and what those name; `folder` is where the list is.
+fn read_named(text: &str, folder: &Path, seen: &mut BTreeSet<PathBuf>, found: &mut Vec<Vec<u8>>) {
+    for line in text.lines().map(str::trim) {
+        let list = other_list(line).map(|path| folder.join(path));
+        let words = line.split_whitespace().map(|word| word.trim_start_matches("file://"));
+        let files = words.filter(|word| word.starts_with('/')).map(PathBuf::from);
+        for file in list.clone().into_iter().chain(files) {
+            // What cannot be read the installer complains of, in its own words.
+            let Some(bytes) = std::fs::read(&file).ok().filter(|_| seen.insert(file.clone()))
+            else {
+                continue;
+            };
+            if list.as_ref() == Some(&file) {
+                let beside = file.parent().unwrap_or(folder);
+                read_named(&String::from_utf8_lossy(&bytes), beside, seen, found);
+            }
+            found.push(bytes);
+        }
+    }
 }
 
 fn installer_option(line: &str) -> bool {
@@ -193,10 +248,7 @@ pub(super) fn place(why: &str, text: &Text, label: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::airflow::settings::Variables;
 
     fn read(text: &str) -> Text {
         let variables = Variables::new();
@@ -216,6 +268,35 @@ mod tests {
         assert!(!text.own_constraints);
         assert_eq!(text.requirements, "\ncowsay==6.1\n");
         assert!(read("-c /usr/local/airflow/dags/constraints.txt\n").own_constraints);
+    }
+
+    #[test]
+    fn a_list_beside_the_file_is_pointed_out_because_mwaa_has_none_there() {
+        let text = read("cowsay==6.1\n-c constraints.txt\n");
+        assert_eq!(text.relative, Some((2, "constraints.txt".to_owned())));
+        for good in
+            ["-c /usr/local/airflow/dags/c.txt", "-r https://host/r.txt", "-cowsay", "-c ${A}"]
+        {
+            assert_eq!(read(good).relative, None, "{good}");
+        }
+    }
+
+    #[test]
+    fn what_the_file_names_counts_as_much_as_what_it_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let (list, more) = (folder.path().join("c.txt"), folder.path().join("more.txt"));
+        std::fs::write(&list, "-r more.txt\n").unwrap();
+        std::fs::write(&more, "a==1\n").unwrap();
+        let text =
+            read(&format!("--constraint={}\nb @ https://${{TOKEN}}@host/b\n", list.display()));
+        let with = |token: &str| {
+            text.depends_on(&Variables::from([("TOKEN".to_owned(), token.to_owned())]))
+        };
+        let before = with("one");
+        assert_eq!(before, with("one"));
+        assert_ne!(before, with("two"), "what stands for a name");
+        std::fs::write(&more, "a==2\n").unwrap();
+        assert_ne!(before, with("one"), "a file that a named file names");
     }
 
     #[test]

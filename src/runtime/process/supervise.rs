@@ -3,6 +3,7 @@
 //! Each task owns its process and learns of its end at once. What ends unexpectedly is started again, after a wait
 //! that doubles while it keeps ending. If interpreter or database cannot be kept, the environment is lost.
 
+use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +13,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::database::Database;
 use super::interpreter::{self, Difference, Interpreter, Started};
 use super::ledger::Ledger;
-use super::postgres;
 use super::workers::{self, Crew, Seats};
 use crate::airflow::{Component, Start};
 use crate::limits;
@@ -38,10 +39,10 @@ pub(super) struct Shared {
     web: Mutex<Option<SocketAddr>>,
     /// Components, then interpreter.
     pub(super) stop: CancellationToken,
+    /// The launch makes way for the next one: its workers finish what they run, and nothing of it is started again.
+    pub(super) parting: CancellationToken,
     pub(super) seats: Seats,
-    /// The database goes last: the others want it until their end.
-    stop_database: CancellationToken,
-    /// Why the environment cannot be kept.
+    /// Why the interpreter cannot be kept.
     lost: watch::Sender<Option<String>>,
 }
 
@@ -61,18 +62,20 @@ impl Shared {
         let states = parts.iter().map(|part| ComponentState {
             component: part.component,
             number: None,
+            leaving: false,
             pid: None,
             restarts: 0,
             log: part.log.clone(),
         });
+        let stop = CancellationToken::new();
         Shared {
             socket: start.socket.clone(),
             ledger: start.ledger.clone(),
             states: Mutex::new(states.collect()),
             web: Mutex::new(web),
-            stop: CancellationToken::new(),
+            parting: stop.child_token(),
+            stop,
             seats,
-            stop_database: CancellationToken::new(),
             lost: watch::Sender::new(None),
         }
     }
@@ -101,28 +104,30 @@ impl Shared {
 pub(super) struct Keepers {
     pub(super) shared: Arc<Shared>,
     tasks: Tasks,
+    /// It goes last: the others want it until their end, and launches that overlap share it.
+    database: Option<Arc<Database>>,
 }
 
 #[derive(Debug, Default)]
 struct Tasks {
     components: JoinSet<()>,
+    servers: JoinSet<()>,
+    workers: JoinSet<()>,
     interpreter: JoinSet<()>,
-    database: JoinSet<()>,
 }
 
 impl Keepers {
     pub(super) fn new(shared: Arc<Shared>) -> Keepers {
-        Keepers { shared, tasks: Tasks::default() }
+        Keepers { shared, tasks: Tasks::default(), database: None }
     }
 
-    pub(super) fn keep_database(
-        &mut self,
-        server: postgres::Server,
-        files: postgres::Files,
-        marker: super::Variables,
-    ) {
-        let shared = Arc::clone(&self.shared);
-        self.tasks.database.spawn(keep_database(shared, server, files, marker));
+    pub(super) fn keep_database(&mut self, database: Arc<Database>) {
+        self.database = Some(database);
+    }
+
+    /// For a launch that follows while workers of this one still want it.
+    pub(super) fn database(&self) -> Option<Arc<Database>> {
+        self.database.clone()
     }
 
     pub(super) fn keep_interpreter(&mut self, running: Interpreter, start: interpreter::Start) {
@@ -132,41 +137,87 @@ impl Keepers {
 
     pub(super) fn keep_component(&mut self, part: Part) {
         let shared = Arc::clone(&self.shared);
-        self.tasks.components.spawn(keep_component(shared, part));
+        if matches!(part.start, Start::Server(_)) {
+            // Tasks talk to the server that they began with, so it stays as long as they do.
+            let until = self.shared.stop.clone();
+            self.tasks.servers.spawn(keep_component(shared, part, until));
+        } else {
+            let until = self.shared.parting.clone();
+            self.tasks.components.spawn(keep_component(shared, part, until));
+        }
     }
 
     pub(super) fn keep_workers(&mut self, crew: Crew) {
-        self.tasks.components.spawn(workers::keep(Arc::clone(&self.shared), crew));
+        self.tasks.workers.spawn(workers::keep(Arc::clone(&self.shared), crew));
     }
 
-    /// Tells `life` if the environment is lost, until it is stopped.
+    /// Tells `life` if the environment is lost, until the launch ends or makes way.
     pub(super) fn tell_loss(&mut self, life: watch::Sender<Life>, launch: crate::id::LaunchId) {
-        let mut lost = self.shared.lost.subscribe();
-        let stop = self.shared.stop_database.clone();
-        self.tasks.database.spawn(async move {
-            tokio::select! {
-                Ok(why) = lost.wait_for(Option::is_some) => {
-                    let why = why.clone().unwrap_or_default();
-                    life.send_replace(Life::Lost { launch, why });
-                }
-                () = stop.cancelled() => {}
-            }
+        let Some(database) = &self.database else { return };
+        let (mut interpreter, mut database) = (self.shared.lost.subscribe(), database.lost());
+        let parting = self.shared.parting.clone();
+        self.tasks.components.spawn(async move {
+            let why = tokio::select! {
+                Ok(why) = interpreter.wait_for(Option::is_some) => why.clone(),
+                Ok(why) = database.wait_for(Option::is_some) => why.clone(),
+                () = parting.cancelled() => return,
+            };
+            life.send_replace(Life::Lost { launch, why: why.unwrap_or_default() });
         });
     }
 
     /// Stops everything, in order; what is left after `grace` is killed.
     pub(super) async fn stop(mut self, grace: Duration) {
-        let stop = std::mem::take(&mut self.tasks).stop(Arc::clone(&self.shared), grace);
-        self.shared.ledger.see_out(stop).await;
+        let end = self.end(grace);
+        self.shared.ledger.see_out(end).await;
+    }
+
+    /// Stops everything but workers that run something, and returns once that is done. They take no more work.
+    pub(super) async fn part(mut self) -> Parting {
+        self.shared.seats.dissolve();
+        self.shared.parting.cancel();
+        let ended = async { while self.tasks.components.join_next().await.is_some() {} };
+        // The interpreter kills what does not end; this only guards against a hanging task.
+        if tokio::time::timeout(STOP_GRACE * 2, ended).await.is_err() {
+            self.tasks.components.shutdown().await;
+        }
+        Parting(self)
+    }
+
+    fn end(&mut self, grace: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let (tasks, database) = (std::mem::take(&mut self.tasks), self.database.take());
+        let shared = Arc::clone(&self.shared);
+        async move {
+            tasks.stop(shared, grace).await;
+            // Unless another launch has it too.
+            if let Some(database) = database.and_then(Arc::into_inner) {
+                database.stop().await;
+            }
+        }
     }
 }
 
 impl Drop for Keepers {
     fn drop(&mut self) {
-        let tasks = std::mem::take(&mut self.tasks);
-        if !tasks.database.is_empty() {
-            self.shared.ledger.see_off(tasks.stop(Arc::clone(&self.shared), DROPPED_GRACE));
+        if self.database.is_some() {
+            let end = self.end(DROPPED_GRACE);
+            self.shared.ledger.see_off(end);
         }
+    }
+}
+
+/// A launch that has made way for the next one, but for the tasks that its workers still run.
+#[derive(Debug)]
+pub(super) struct Parting(Keepers);
+
+impl Parting {
+    /// Returns when the last worker has left and nothing of the launch runs; ends it by force once `force` is cancelled.
+    pub(super) async fn over(mut self, force: CancellationToken) {
+        tokio::select! {
+            () = async { while self.0.tasks.workers.join_next().await.is_some() {} } => {}
+            () = force.cancelled() => {}
+        }
+        self.0.stop(DROPPED_GRACE).await;
     }
 }
 
@@ -175,16 +226,18 @@ impl Tasks {
         shared.stop.cancel();
         let ended = async {
             while self.components.join_next().await.is_some() {}
+            while self.servers.join_next().await.is_some() {}
+            while self.workers.join_next().await.is_some() {}
             while self.interpreter.join_next().await.is_some() {}
         };
         // The interpreter kills what is left after its own grace; this only guards against a hanging task.
         if tokio::time::timeout(grace + Duration::from_secs(15), ended).await.is_err() {
             tracing::warn!("components did not stop in time");
             self.components.shutdown().await;
+            self.servers.shutdown().await;
+            self.workers.shutdown().await;
             self.interpreter.shutdown().await;
         }
-        shared.stop_database.cancel();
-        while self.database.join_next().await.is_some() {}
         shared.ledger.forget();
     }
 }
@@ -212,18 +265,18 @@ impl Patience {
         }
     }
 
-    fn spent(&self) -> bool {
+    pub(super) fn spent(&self) -> bool {
         self.ends_in_a_row > limits::RESTARTS_BEFORE_LOST
     }
 }
 
-async fn keep_component(shared: Arc<Shared>, part: Part) {
+async fn keep_component(shared: Arc<Shared>, part: Part, until: CancellationToken) {
     let mut patience = Patience::default();
     loop {
         let began = Instant::now();
         let wish = wish(&shared, &part);
         let end = match interpreter::component(&shared.socket, &wish).await {
-            Ok(started) => match run_component(&shared, &part, started).await {
+            Ok(started) => match run_component(&shared, (&part, &until), started).await {
                 Some(end) => end,
                 None => return,
             },
@@ -241,14 +294,18 @@ async fn keep_component(shared: Arc<Shared>, part: Part) {
             state.restarts += 1;
         });
         tokio::select! {
-            () = shared.stop.cancelled() => return,
+            () = until.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
 /// Until it ends, which is told, or is stopped: `None`.
-async fn run_component(shared: &Shared, part: &Part, mut started: Started) -> Option<String> {
+async fn run_component(
+    shared: &Shared,
+    (part, until): (&Part, &CancellationToken),
+    mut started: Started,
+) -> Option<String> {
     shared.ledger.started(Some(started.pid));
     shared.change(part.component, |state| state.pid = Some(started.pid));
     tokio::select! {
@@ -256,7 +313,7 @@ async fn run_component(shared: &Shared, part: &Part, mut started: Started) -> Op
             Ok(exit) => exit.to_string(),
             Err(_) => "it ended together with the interpreter".to_owned(),
         }),
-        () = shared.stop.cancelled() => {
+        () = until.cancelled() => {
             if let Err(error) = started.stop(STOP_GRACE).await {
                 tracing::debug!(component = part.component.name(), %error, "it was gone already");
             }
@@ -301,6 +358,11 @@ async fn keep_interpreter(shared: Arc<Shared>, running: Interpreter, start: inte
         };
         running = loop {
             let wait = patience.after(began.elapsed());
+            if shared.parting.is_cancelled() {
+                // The workers that it was kept for ended with it.
+                tracing::warn!(end, "the interpreter of an earlier launch ended");
+                return;
+            }
             tracing::error!(end, ?wait, "the interpreter ended; it is started again");
             if patience.spent() {
                 shared.lost.send_replace(Some(format!("its interpreter keeps ending ({end})")));
@@ -313,43 +375,6 @@ async fn keep_interpreter(shared: Arc<Shared>, running: Interpreter, start: inte
             let started = tokio::select! {
                 () = shared.stop.cancelled() => return,
                 started = Interpreter::start(&start) => started,
-            };
-            match started {
-                Ok(started) => break started,
-                Err(error) => end = error.to_string(),
-            }
-        };
-    }
-}
-
-async fn keep_database(
-    shared: Arc<Shared>,
-    server: postgres::Server,
-    files: postgres::Files,
-    marker: super::Variables,
-) {
-    let mut server = server;
-    let mut patience = Patience::default();
-    loop {
-        let began = Instant::now();
-        let mut end = tokio::select! {
-            end = server.ended() => end,
-            () = shared.stop_database.cancelled() => return server.stop().await,
-        };
-        server = loop {
-            let wait = patience.after(began.elapsed());
-            tracing::error!(end, ?wait, "the database ended; it is started again");
-            if patience.spent() {
-                shared.lost.send_replace(Some(format!("its database keeps ending ({end})")));
-                return;
-            }
-            tokio::select! {
-                () = shared.stop_database.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
-            }
-            let started = tokio::select! {
-                () = shared.stop_database.cancelled() => return,
-                started = files.start(&marker) => started,
             };
             match started {
                 Ok(started) => break started,

@@ -49,6 +49,12 @@ impl Seats {
         self.wanted.send_replace(workers);
     }
 
+    /// Tells all to leave; nobody takes their places.
+    pub(super) fn dissolve(&self) {
+        self.wanted.send_replace(0);
+        self.tell_to_leave(|_| true);
+    }
+
     /// As components of `status`.
     pub(super) fn states(&self) -> Vec<ComponentState> {
         let all = self.all.borrow();
@@ -83,6 +89,7 @@ pub(super) fn state(worker: &Worker) -> ComponentState {
     ComponentState {
         component: crate::airflow::Component::Worker,
         number: Some(worker.number),
+        leaving: worker.leaving,
         pid: worker.pid,
         restarts: worker.restarts,
         log: worker.log.clone(),
@@ -165,7 +172,7 @@ impl Drop for Seat {
     }
 }
 
-/// Keeps as many workers as are wanted, until all is to stop.
+/// Keeps as many workers as are wanted, until all is to stop or, once the launch makes way, the last one has left.
 pub(super) async fn keep(shared: Arc<Shared>, crew: Crew) {
     let crew = Arc::new(crew);
     let mut wanted = shared.seats.wanted.subscribe();
@@ -175,8 +182,13 @@ pub(super) async fn keep(shared: Arc<Shared>, crew: Crew) {
         while let Some(seat) = Seat::take(&shared, &crew, target) {
             workers.spawn(keep_one(seat, Arc::clone(&crew)));
         }
+        let parted = shared.parting.is_cancelled();
+        if parted && workers.is_empty() {
+            return;
+        }
         tokio::select! {
             () = shared.stop.cancelled() => break,
+            () = shared.parting.cancelled(), if !parted => {}
             Some(_) = workers.join_next() => {}
             Ok(()) = wanted.changed() => {}
         }
