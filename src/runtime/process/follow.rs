@@ -156,6 +156,7 @@ impl Follower {
         let heard = Arc::clone(changes);
         let hear = move |event: notify::Result<notify::Event>| {
             match event {
+                Ok(event) if is_looking(&event) => return,
                 Ok(event) if !event.need_rescan() => lock(&heard.files).extend(event.paths),
                 Ok(_) | Err(_) => *lock(&heard.all) = true,
             }
@@ -250,6 +251,12 @@ impl Follower {
     }
 }
 
+/// Whether somebody merely opened, read or closed a file. We do so whenever we hear of one, so hearing of that too
+/// would go round for ever.
+fn is_looking(event: &notify::Event) -> bool {
+    matches!(event.kind, notify::EventKind::Access(_)) && !event.need_rescan()
+}
+
 /// Takes every line that has its end, or is too long to wait for it.
 fn whole_lines(bytes: &mut Vec<u8>) -> Vec<String> {
     let end = match bytes.iter().rposition(|byte| *byte == b'\n') {
@@ -310,6 +317,17 @@ mod tests {
     fn append(file: &Path, text: &str) {
         let mut file = std::fs::File::options().append(true).create(true).open(file).unwrap();
         file.write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn reading_a_file_is_no_reason_to_read_it_again() {
+        use notify::event::{AccessKind, AccessMode, DataChange, ModifyKind};
+        let event = |kind| notify::Event::new(kind);
+        let opened = notify::EventKind::Access(AccessKind::Open(AccessMode::Any));
+        let written = notify::EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        assert!(is_looking(&event(opened)));
+        assert!(!is_looking(&event(written)));
+        assert!(!is_looking(&event(opened).set_flag(notify::event::Flag::Rescan)));
     }
 
     #[tokio::test]
