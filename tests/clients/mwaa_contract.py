@@ -109,7 +109,12 @@ KNOWN = {
     "NextToken": (["", "ZGV2"], ["x" * 2049, "not a token"]),
 }
 # Divergences that README tells: one environment serves one team.
-REFUSED_ALWAYS = {"Teams": {"team-a": {"SourceBucketArn": "arn:aws:s3:::b", "DagS3Path": "a"}}, "IdentityCenterConfiguration": {"StartUrl": "https://x"}}
+TEAMS = {"team-a": {"SourceBucketArn": "arn:aws:s3:::b", "DagS3Path": "a"}}
+REFUSED_ALWAYS = {
+    "TeamMap": TEAMS,
+    "UpdateTeamsInput": {"AddOrUpdate": TEAMS},
+    "IdentityCenterConfiguration": {"StartUrl": "https://x"},
+}
 
 
 def variants(shape, base):
@@ -184,8 +189,8 @@ def members(shape, base, path=()):
     """Every member of an input with a constraint: its path, and the values to try there."""
     for name, member in shape.members.items():
         here = (*path, name)
-        if name in REFUSED_ALWAYS and not path:
-            yield here, [(REFUSED_ALWAYS[name], False)]
+        if member.name in REFUSED_ALWAYS:
+            yield here, [(REFUSED_ALWAYS[member.name], False)]
             continue
         value = base.get(name) if isinstance(base, dict) else None
         yield here, variants(member, value)
