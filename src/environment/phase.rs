@@ -188,7 +188,11 @@ impl Life {
             }
             Phase::CreateFailed => Phase::CreateFailed,
             Phase::Deleting => {
-                return (Life { phase: Phase::Deleting, ..self }, Some(Effect::Remove));
+                // Tried again, if it had failed: somebody who asks now must not start it a second time.
+                let last_update =
+                    LastUpdate { status: UpdateStatus::Pending, error: None, ..self.last_update };
+                let life = Life { phase: Phase::Deleting, last_update, ..self };
+                return (life, Some(Effect::Remove));
             }
             Phase::Deleted => Phase::Deleted,
         };
@@ -632,6 +636,15 @@ mod tests {
         let (again, effect) = stuck.request(Request::Delete, NOW).unwrap();
         assert_eq!(effect, Some(Effect::Remove));
         assert_eq!(again.observe(Fact::Removed, NOW).0.phase, Phase::Deleted);
+    }
+
+    #[test]
+    fn a_removal_that_a_new_start_tries_again_is_not_started_twice() {
+        let deleting = available().request(Request::Delete, NOW).unwrap().0;
+        let (stuck, _) = deleting.observe(Fact::RemovalFailed(fault("busy")), NOW);
+        let (again, effect) = stuck.reopened();
+        assert_eq!(effect, Some(Effect::Remove));
+        assert_eq!(again.request(Request::Delete, NOW).unwrap().1, None);
     }
 
     #[test]
