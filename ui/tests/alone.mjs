@@ -6,7 +6,6 @@ import { axe, check, console_, figure, finish, go, open, picture, step } from ".
 const { browser, context, page } = await open();
 const headers = { "x-windtunnel-console": "1" };
 const VERSIONS = 5000;
-const QUICK_MS = 1000;
 
 await step("an empty project shows what to do next", async () => {
   await go(page, "/");
@@ -39,7 +38,6 @@ await step("5,000 versions of one object are paged", async () => {
   await page.getByText("(100+)").waitFor();
   const turned = Date.now() - turn;
   figure("console: 5,000 versions, first page / next page", `${shown} ms / ${turned} ms`);
-  check(shown < 3 * QUICK_MS && turned < 2 * QUICK_MS, "it is quick");
   await picture(page, "versions-5000");
 });
 
