@@ -35,6 +35,17 @@ pub(super) struct Start {
     pub(super) ledger: Ledger,
 }
 
+impl Start {
+    /// The same under names of its own: one that has made way removes its socket, its record and whatever carries its
+    /// mark when it ends, and its launch may have been started again beside it by then.
+    pub(super) fn named_anew(&self) -> Start {
+        let name = format!("-{}", crate::id::random_text(4));
+        let mut socket = self.socket.clone().into_os_string();
+        socket.push(&name);
+        Start { socket: socket.into(), ledger: self.ledger.apart(&name), ..self.clone() }
+    }
+}
+
 /// The variable that an interpreter and all that comes of it carry; its value is the interpreter's socket.
 const MARK: &str = "WINDTUNNEL_INTERPRETER";
 
@@ -506,5 +517,37 @@ mod tests {
         drop(interpreter);
         ledger.empty().await;
         assert_eq!(successor.running.as_mut().unwrap().child.try_wait().unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn one_that_made_way_leaves_the_launch_that_was_started_again_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ear, ledger) = (Ear::new(folder.path()), ledger(folder.path()));
+        let text =
+            format!("print('{{\"ready\": 1}}', flush=True)\n{}", Ear::program(folder.path()));
+        std::fs::write(folder.path().join("zygote.py"), text).unwrap();
+        let start = Start {
+            python: PathBuf::from("python3"),
+            code: folder.path().to_owned(),
+            recipe: "none",
+            socket: folder.path().join("z1"),
+            home: folder.path().to_owned(),
+            log: folder.path().join("log"),
+            environment: Variables::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+            ledger: ledger.clone(),
+        };
+        let (first, second) = (start.named_anew(), start.named_anew());
+        assert_ne!(first.socket, second.socket);
+        let parting = Interpreter::start(&first).await.unwrap();
+        let parted = ear.hear().await;
+        let mut again = Interpreter::start(&second).await.unwrap();
+        let _running = ear.hear().await;
+        // It has to be killed, and what carries its mark is looked for.
+        parting.stop(Duration::ZERO).await;
+        first.ledger.forget();
+        ended(parted).await;
+        assert_eq!(again.running.as_mut().unwrap().child.try_wait().unwrap(), None);
+        let records = super::super::records(folder.path());
+        assert_eq!(records.len(), 1, "the sweep still finds the one that runs: {records:?}");
     }
 }

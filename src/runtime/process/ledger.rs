@@ -25,6 +25,13 @@ impl Ledger {
         Ledger { record, leaving }
     }
 
+    /// One with a record of its own, whose processes leave with these.
+    pub(super) fn apart(&self, name: &str) -> Ledger {
+        let mut record = self.record.clone().into_os_string();
+        record.push(name);
+        Ledger { record: record.into(), leaving: self.leaving.clone() }
+    }
+
     /// Writes down a process that has just been started.
     pub(super) fn started(&self, pid: Option<u32>) {
         if let Some(pid) = pid {

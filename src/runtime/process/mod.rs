@@ -273,7 +273,7 @@ impl Processes {
             python: project.python,
             code: folders.code,
             recipe: plan.recipe.zygote,
-            // One per launch: a predecessor removes its own when it goes.
+            // A beginning: every start has its own.
             socket: folders.sockets.join(format!("z{}", plan.launch)),
             home: plan.home.clone(),
             log: folders.logs.join("interpreter.log"),
@@ -404,7 +404,7 @@ impl Processes {
         (slot, progress): (&Slot, &Progress),
     ) -> Result<Live, LaunchError> {
         let Prepared { plan, files, parts, marker, .. } = &**prepared;
-        let mut start = prepared.start.clone();
+        let mut start = prepared.start.named_anew();
         let web = if parts.iter().any(|part| matches!(part.start, airflow::Start::Server(_))) {
             // Found as late as can be: until the interpreter holds it, somebody else may take it.
             supervise::free_address()
