@@ -37,8 +37,16 @@ fn aside(data: &Path) -> PathBuf {
     data.with_extension("before")
 }
 
+/// Where the copy lies while it is removed: what is left of it there is never put back.
+fn spent(data: &Path) -> PathBuf {
+    data.with_extension("spent")
+}
+
 /// Puts back what a launch that was cut short has left, and refuses a version that the database cannot become.
 pub(super) fn settle(data: &Path, recipe: &Recipe) -> Result<(), LaunchError> {
+    if let Err(error) = remove_folder(&spent(data)) {
+        tracing::warn!(%error, "what is left of an earlier copy of the database cannot be removed");
+    }
     if aside(data).exists() {
         tracing::warn!(data = %data.display(), "a change of the Airflow version was cut short and is undone");
         put_back(data).map_err(|error| failed("cannot put the database back", &error, SPACE))?;
@@ -127,8 +135,14 @@ fn put_back(data: &Path) -> io::Result<()> {
 impl Moved {
     /// The new version runs: the copy has done its service.
     pub(super) fn keep(self) {
-        if let Err(error) = remove_folder(&aside(&self.data)) {
-            tracing::error!(%error, "the copy of the database cannot be removed and would be put back");
+        let spent = spent(&self.data);
+        // The name says that it is to be put back, so that goes first, and at once.
+        let renamed =
+            remove_folder(&spent).and_then(|()| std::fs::rename(aside(&self.data), &spent));
+        if let Err(error) = renamed {
+            tracing::error!(%error, "the copy of the database cannot be renamed and would be put back");
+        } else if let Err(error) = remove_folder(&spent) {
+            tracing::warn!(%error, "the copy of the database cannot be removed; the next launch tries again");
         }
     }
 
@@ -177,6 +191,21 @@ mod tests {
         settle(&data, recipe("2.10.3")).unwrap();
         assert_eq!(noted(&data).as_deref(), Some("2.9.2"));
         assert!(!data.join("half").exists() && !aside(&data).exists());
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_was_cut_short_while_it_was_removed_is_not_put_back() {
+        let (_folder, data) = database("2.9.2");
+        copy_aside(Place::find(), data.clone()).await.unwrap();
+        note(&data, recipe("2.10.3")).unwrap();
+        Moved { data: data.clone() }.keep();
+        assert!(!aside(&data).exists() && !spent(&data).exists());
+        // As a kill in the middle leaves it.
+        std::fs::create_dir(spent(&data)).unwrap();
+        std::fs::write(spent(&data).join("half"), "").unwrap();
+        settle(&data, recipe("2.10.3")).unwrap();
+        assert_eq!(noted(&data).as_deref(), Some("2.10.3"));
+        assert!(!data.join("half").exists() && !spent(&data).exists());
     }
 
     #[test]
