@@ -34,9 +34,11 @@ pub(super) struct Seats {
     launch: LaunchId,
     all: watch::Sender<Vec<Worker>>,
     wanted: watch::Sender<u32>,
-    /// By number: cancelled when that worker is to leave.
-    leave: Mutex<BTreeMap<u32, CancellationToken>>,
+    leave: Mutex<Tokens>,
 }
+
+/// By number: cancelled when that worker is to leave.
+type Tokens = BTreeMap<u32, CancellationToken>;
 
 impl Seats {
     pub(super) fn new(launch: LaunchId, wanted: u32, all: watch::Sender<Vec<Worker>>) -> Seats {
@@ -45,14 +47,16 @@ impl Seats {
 
     /// Tells some to leave, and says how many others there are to be at least.
     pub(super) fn scale(&self, workers: u32, leaving: &[ReceiverName]) {
-        self.tell_to_leave(|worker| leaving.contains(&worker.id));
+        let tokens = self.tokens();
+        self.tell_to_leave(&tokens, |worker| leaving.contains(&worker.id));
         self.wanted.send_replace(workers);
     }
 
     /// Tells all to leave; nobody takes their places.
     pub(super) fn dissolve(&self) {
+        let tokens = self.tokens();
         self.wanted.send_replace(0);
-        self.tell_to_leave(|_| true);
+        self.tell_to_leave(&tokens, |_| true);
     }
 
     /// As components of `status`.
@@ -61,7 +65,7 @@ impl Seats {
         all.iter().filter(|worker| worker.launch == self.launch).map(state).collect()
     }
 
-    fn tell_to_leave(&self, who: impl Fn(&Worker) -> bool) {
+    fn tell_to_leave(&self, tokens: &Tokens, who: impl Fn(&Worker) -> bool) {
         let mut told = Vec::new();
         self.all.send_if_modified(|all| {
             let mine = all.iter_mut().filter(|worker| worker.launch == self.launch);
@@ -71,7 +75,6 @@ impl Seats {
             }
             !told.is_empty()
         });
-        let tokens = self.tokens();
         for number in told {
             if let Some(token) = tokens.get(&number) {
                 token.cancel();
@@ -79,7 +82,9 @@ impl Seats {
         }
     }
 
-    fn tokens(&self) -> MutexGuard<'_, BTreeMap<u32, CancellationToken>> {
+    /// Held over every decision about who stays and who comes: what is wanted, who is there and who can be told to
+    /// leave change together.
+    fn tokens(&self) -> MutexGuard<'_, Tokens> {
         self.leave.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,8 +111,10 @@ struct Seat {
 
 impl Seat {
     /// The lowest free place, unless there are enough workers that stay.
-    fn take(shared: &Arc<Shared>, crew: &Crew, wanted: u32) -> Option<Seat> {
+    fn take(shared: &Arc<Shared>, crew: &Crew) -> Option<Seat> {
         let seats = &shared.seats;
+        let mut tokens = seats.tokens();
+        let wanted = *seats.wanted.borrow();
         let mut taken = None;
         seats.all.send_if_modified(|all| {
             let staying = all.iter().filter(|w| w.launch == seats.launch && !w.leaving).count();
@@ -132,7 +139,7 @@ impl Seat {
         });
         let number = taken?;
         let leave = CancellationToken::new();
-        seats.tokens().insert(number, leave.clone());
+        tokens.insert(number, leave.clone());
         Some(Seat { shared: Arc::clone(shared), number, leave })
     }
 
@@ -178,8 +185,8 @@ pub(super) async fn keep(shared: Arc<Shared>, crew: Crew) {
     let mut wanted = shared.seats.wanted.subscribe();
     let mut workers = JoinSet::new();
     loop {
-        let target = *wanted.borrow_and_update();
-        while let Some(seat) = Seat::take(&shared, &crew, target) {
+        wanted.mark_unchanged();
+        while let Some(seat) = Seat::take(&shared, &crew) {
             workers.spawn(keep_one(seat, Arc::clone(&crew)));
         }
         let parted = shared.parting.is_cancelled();
@@ -256,4 +263,67 @@ fn end_of(end: std::io::Result<interpreter::Exit>) -> String {
         |_| "it ended together with the interpreter".to_owned(),
         |exit| exit.to_string(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ledger::tests::ledger;
+    use super::*;
+    use crate::airflow::Component;
+
+    fn shared(folder: &std::path::Path, wanted: u32) -> (Arc<Shared>, Crew) {
+        let start = interpreter::Start {
+            python: "python3".into(),
+            code: folder.to_owned(),
+            recipe: "none",
+            socket: folder.join("z1"),
+            home: folder.to_owned(),
+            log: folder.join("log"),
+            environment: settings::Variables::new(),
+            ledger: ledger(folder),
+        };
+        let seats = Seats::new(LaunchId(1), wanted, watch::Sender::default());
+        let part = Part {
+            component: Component::Worker,
+            start: Start::Airflow(&[]),
+            log: folder.join("worker.log"),
+            env: interpreter::Difference::new(),
+        };
+        let (queue_name, queue_url) = ("queue".to_owned(), "http://localhost/queue".to_owned());
+        let crew = Crew { part, slots: 1, queue_name, queue_url };
+        (Arc::new(Shared::new(&start, &[], None, seats)), crew)
+    }
+
+    #[test]
+    fn nobody_comes_once_fewer_are_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shared, crew) = shared(folder.path(), 2);
+        let mut seats: Vec<Seat> = std::iter::from_fn(|| Seat::take(&shared, &crew)).collect();
+        assert_eq!(seats.len(), 2);
+        let first = shared.seats.all.borrow()[0].id.clone();
+        shared.seats.scale(1, &[first]);
+        assert!(Seat::take(&shared, &crew).is_none());
+        assert!(seats[0].leave.is_cancelled() && !seats[1].leave.is_cancelled());
+        seats.remove(0);
+        assert!(Seat::take(&shared, &crew).is_none());
+        shared.seats.dissolve();
+        assert!(seats[0].leave.is_cancelled());
+        assert!(Seat::take(&shared, &crew).is_none());
+    }
+
+    #[test]
+    fn whoever_comes_while_all_are_told_to_leave_is_told_too() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..200 {
+            let (shared, crew) = shared(folder.path(), 8);
+            let coming = Arc::clone(&shared);
+            let coming = std::thread::spawn(move || {
+                std::iter::from_fn(|| Seat::take(&coming, &crew)).collect::<Vec<Seat>>()
+            });
+            shared.seats.dissolve();
+            let came = coming.join().unwrap();
+            assert!(came.iter().all(|seat| seat.leave.is_cancelled()), "{came:?}");
+            assert!(shared.seats.all.borrow().iter().all(|worker| worker.leaving));
+        }
+    }
 }
