@@ -130,6 +130,11 @@ impl Streams {
         }
     }
 
+    /// Whether a file is written while a launch is prepared, before anything of it runs.
+    pub fn of_preparation(file: &Path) -> bool {
+        file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("startup_"))
+    }
+
     fn of_component(&self, stem: &str) -> Option<(Module, String)> {
         let module = match stem.split_once('-').map_or(stem, |(kind, _)| kind) {
             "scheduler" | "triggerer" | "startup_scheduler" => Module::Scheduler,

@@ -44,10 +44,19 @@ impl Way {
     }
 }
 
+/// The ways of lines.
+#[derive(Debug)]
+struct Ways {
+    /// Of what runs.
+    running: Way,
+    /// Of a launch that is being prepared: what its startup script says. It may come to nothing.
+    prepared: Way,
+}
+
 /// A follower of one environment's folder of logs.
 #[derive(Debug)]
 pub(super) struct Following {
-    way: Arc<Mutex<Way>>,
+    ways: Arc<Mutex<Ways>>,
     stop: CancellationToken,
     task: JoinSet<()>,
 }
@@ -58,21 +67,27 @@ impl Following {
         if let Err(error) = std::fs::create_dir_all(logs) {
             tracing::warn!(%error, "the folder of logs cannot be made");
         }
-        let (way, stop) = (Arc::new(Mutex::new(way)), CancellationToken::new());
+        let ways = Ways { running: way.clone(), prepared: way };
+        let (ways, stop) = (Arc::new(Mutex::new(ways)), CancellationToken::new());
         let follower = Follower {
             // Events name files by their real paths.
             logs: logs.canonicalize().unwrap_or_else(|_| logs.to_owned()),
-            way: Arc::clone(&way),
+            ways: Arc::clone(&ways),
             files: BTreeMap::new(),
         };
         let mut task = JoinSet::new();
         task.spawn(follower.run(stop.clone()));
-        Following { way, stop, task }
+        Following { ways, stop, task }
     }
 
-    /// From now on lines go another way: those of another launch.
+    /// A launch is being prepared while another may be running: what is said of the one goes this way from now on.
+    pub(super) fn prepare(&self, way: Way) {
+        lock(&self.ways).prepared = way;
+    }
+
+    /// From now on all lines go another way: those of another launch.
     pub(super) fn turn(&self, way: Way) {
-        *lock(&self.way) = way;
+        *lock(&self.ways) = Ways { running: way.clone(), prepared: way };
     }
 
     /// Hands on what is left, and ends.
@@ -108,7 +123,7 @@ struct Reached {
 
 struct Follower {
     logs: PathBuf,
-    way: Arc<Mutex<Way>>,
+    ways: Arc<Mutex<Ways>>,
     files: BTreeMap<PathBuf, Reached>,
 }
 
@@ -125,11 +140,7 @@ impl Follower {
                 None
             }
         };
-        // What earlier launches wrote was handed on by them.
-        for file in self.present() {
-            let bytes = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
-            self.files.insert(file, Reached { bytes, freed: bytes, partial: Vec::new() });
-        }
+        self.pass_over_present();
         let unwatched = Duration::from_secs(SCAN_UNWATCHED_SECONDS);
         loop {
             tokio::select! {
@@ -149,6 +160,15 @@ impl Follower {
         for file in self.present() {
             self.read(&file).await;
             self.finish(&file).await;
+        }
+    }
+
+    /// What earlier launches wrote was handed on by them. How much of it the disk has back is not known; giving it back
+    /// twice does no harm.
+    fn pass_over_present(&mut self) {
+        for file in self.present() {
+            let bytes = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
+            self.files.insert(file, Reached { bytes, freed: 0, partial: Vec::new() });
         }
     }
 
@@ -189,7 +209,11 @@ impl Follower {
 
     fn way_of(&self, file: &Path) -> Option<Way> {
         let below = file.strip_prefix(&self.logs).ok()?;
-        let way = lock(&self.way).clone();
+        let prepares = Streams::of_preparation(below);
+        let way = {
+            let ways = lock(&self.ways);
+            if prepares { ways.prepared.clone() } else { ways.running.clone() }
+        };
         way.streams.of_file(below).map(|_| way)
     }
 
@@ -362,6 +386,65 @@ mod tests {
         assert_eq!(lines, ["one", "two"]);
         following.stop().await;
         assert_eq!(heard.recv().await.unwrap().2, ["last"]);
+    }
+
+    fn way(launched: i64) -> (Way, mpsc::UnboundedReceiver<(Module, String, Vec<String>)>) {
+        let (tell, heard) = mpsc::unbounded_channel();
+        let launched = Timestamp::from_millis(launched);
+        let streams = Streams { host: "h".to_owned(), launched, major: 2 };
+        (Way { streams, lines: Arc::new(Heard(tell)) }, heard)
+    }
+
+    fn follower(logs: &Path, way: &Way) -> (Follower, Following) {
+        let ways = Arc::new(Mutex::new(Ways { running: way.clone(), prepared: way.clone() }));
+        let files = BTreeMap::new();
+        let follower = Follower { logs: logs.to_owned(), ways: Arc::clone(&ways), files };
+        let stop = CancellationToken::new();
+        (follower, Following { ways, stop, task: JoinSet::new() })
+    }
+
+    #[tokio::test]
+    async fn a_launch_that_comes_to_nothing_takes_no_lines_of_what_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let ((old, mut of_old), (new, mut of_new)) = (way(1_000), way(2_000));
+        let (mut follower, following) = follower(folder.path(), &old);
+        let scheduler = folder.path().join("scheduler.log");
+        let startup = folder.path().join("startup_worker.log");
+        following.prepare(new.clone());
+        append(&scheduler, "it runs\n");
+        append(&startup, "it is prepared\n");
+        follower.read(&scheduler).await;
+        follower.read(&startup).await;
+        assert_eq!(of_old.try_recv().unwrap().2, ["it runs"]);
+        let (_, stream, lines) = of_new.try_recv().unwrap();
+        assert_eq!(stream, "startup_script_execution_h_2.000.log");
+        assert_eq!(lines, ["it is prepared"]);
+        assert!(of_old.try_recv().is_err() && of_new.try_recv().is_err());
+        following.turn(new);
+        append(&scheduler, "the new one\n");
+        follower.read(&scheduler).await;
+        assert_eq!(of_new.try_recv().unwrap().1, "scheduler_h_2.000.log");
+        following.turn(old);
+        append(&scheduler, "the old one again\n");
+        follower.read(&scheduler).await;
+        assert_eq!(of_old.try_recv().unwrap().2, ["the old one again"]);
+    }
+
+    #[tokio::test]
+    async fn what_earlier_sessions_wrote_is_given_back_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let (way, _heard) = way(1_000);
+        let (mut follower, _following) = follower(folder.path(), &way);
+        let file = folder.path().join("scheduler.log");
+        let line = format!("{}\n", "x".repeat(1023));
+        let half = usize::try_from(COMPONENT_LOG_MAX_BYTES / 2).unwrap() / line.len();
+        append(&file, &line.repeat(half));
+        follower.pass_over_present();
+        append(&file, &line.repeat(half + 1));
+        follower.read(&file).await;
+        let reached = &follower.files[&file];
+        assert!(reached.bytes > COMPONENT_LOG_MAX_BYTES);
+        assert_eq!(reached.freed, reached.bytes - COMPONENT_LOG_KEPT_BYTES);
     }
 
     #[test]

@@ -122,6 +122,8 @@ struct Seen {
 #[derive(Debug)]
 struct Prepared {
     plan: LaunchPlan,
+    /// Where its components' lines go.
+    way: follow::Way,
     start: interpreter::Start,
     files: postgres::Files,
     /// All components but the workers.
@@ -178,7 +180,7 @@ impl Processes {
     /// Everything of a launch that does not need what runs to stop.
     async fn prepare(
         &self,
-        plan: LaunchPlan,
+        (plan, way): (LaunchPlan, follow::Way),
         slot: &Slot,
         progress: &Progress,
     ) -> Result<Prepared, LaunchError> {
@@ -245,10 +247,15 @@ impl Processes {
         let database_took = began.elapsed();
         let made =
             Made { folders, files, plugins, project, environments, database_took, fresh_template };
-        Ok(self.prepared(plan, slot, made))
+        Ok(self.prepared((plan, way), slot, made))
     }
 
-    fn prepared(&self, plan: LaunchPlan, slot: &Slot, made: Made) -> Prepared {
+    fn prepared(
+        &self,
+        (plan, way): (LaunchPlan, follow::Way),
+        slot: &Slot,
+        made: Made,
+    ) -> Prepared {
         let Made { folders, files, plugins, project, environments, database_took, fresh_template } =
             made;
         let common = &environments["scheduler"];
@@ -285,6 +292,7 @@ impl Processes {
             Variables::from([(sweep::MARKER.to_owned(), self.state.display().to_string())]);
         Prepared {
             plan,
+            way,
             start,
             files,
             parts,
@@ -404,6 +412,7 @@ impl Processes {
         (slot, progress): (&Slot, &Progress),
     ) -> Result<Live, LaunchError> {
         let Prepared { plan, files, parts, marker, .. } = &**prepared;
+        slot.turn(prepared.way.clone()).await;
         let mut start = prepared.start.named_anew();
         let web = if parts.iter().any(|part| matches!(part.start, airflow::Start::Server(_))) {
             // Found as late as can be: until the interpreter holds it, somebody else may take it.
@@ -635,12 +644,19 @@ impl Slot {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What is written to the folder of logs goes this way from now on.
+    /// What is written to the folder of logs while a launch is prepared goes this way, but for the lines of what runs.
     async fn follow(&self, way: follow::Way, logs: &Path) {
         let mut following = self.following.lock().await;
         match &*following {
-            Some(already) => already.turn(way),
+            Some(already) => already.prepare(way),
             None => *following = Some(Following::start(logs, way)),
+        }
+    }
+
+    /// Everything goes this way from now on.
+    async fn turn(&self, way: follow::Way) {
+        if let Some(following) = &*self.following.lock().await {
+            following.turn(way);
         }
     }
 
@@ -675,8 +691,9 @@ impl Runtime for Processes {
         let slot = self.slot(&plan.environment);
         let mut busy = slot.busy.lock().await;
         ledger::gone(&slot.leaving).await;
-        slot.follow(follow::Way::of(&plan, self.clock.now()), &plan.home.join("logs")).await;
-        let prepared = Arc::new(self.prepare(plan, &slot, &progress).await?);
+        let way = follow::Way::of(&plan, self.clock.now());
+        slot.follow(way.clone(), &plan.home.join("logs")).await;
+        let prepared = Arc::new(self.prepare((plan, way), &slot, &progress).await?);
         let before = busy.take();
         slot.show(None);
         let last_good = before.as_ref().map(|live| Arc::clone(&live.prepared));
