@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use http::header::ACCEPT;
 use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
 use tokio::sync::Semaphore;
 
 use super::wire::{Request, Response};
@@ -69,7 +70,7 @@ impl WebServer {
     }
 
     async fn try_call(&self, request: Request) -> Result<Response, Refusal> {
-        let path = request.uri().path().trim_end_matches('/').to_owned();
+        let path = path(&request);
         let post = request.method() == Method::POST;
         match path.as_str() {
             "/aws_mwaa/cli" | "/pluginsv2/aws_mwaa/cli" if post => self.run_command(request).await,
@@ -87,9 +88,7 @@ impl WebServer {
             | "/aws_mwaa/login"
             | "/aws_mwaa/aws-console-sso" => Err(Refusal::WrongMethod),
             "/logout" | "/auth/logout" | "/api/v2/auth/logout" => self.log_out(request).await,
-            // Between us and Airflow's server alone.
-            _ if path.starts_with("/windtunnel") => Err(Refusal::NoSuchPage),
-            _ if path.starts_with("/aws_mwaa") => Err(Refusal::NoSuchPage),
+            _ if is_inner(&path) => Err(Refusal::NoSuchPage),
             _ => self.pass_on(request).await,
         }
     }
@@ -146,6 +145,21 @@ impl WebServer {
     }
 }
 
+/// The path as Airflow's server reads it, so that no other spelling of one goes past what is decided by it.
+fn path(request: &Request) -> String {
+    let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
+    path.trim_end_matches('/').to_owned()
+}
+
+/// Whether nothing from outside belongs there: what is between us and Airflow's server, MWAA's own paths, and what
+/// Airflow 3 has for its workers. They ask it directly; with a task's token one reads connections and sets states.
+fn is_inner(path: &str) -> bool {
+    path.starts_with("/windtunnel")
+        || path.starts_with("/aws_mwaa")
+        || path == "/execution"
+        || path.starts_with("/execution/")
+}
+
 /// Whether a person's browser asks for a page, and so wants an explanation and not an API's error.
 fn is_navigation(request: &Request) -> bool {
     let path = request.uri().path();
@@ -173,6 +187,25 @@ mod tests {
     use axum::body::Body;
 
     use super::*;
+
+    #[test]
+    fn what_is_airflows_own_is_not_there_for_others_in_any_spelling() {
+        for (uri, expected) in [
+            ("/windtunnel/token", true),
+            ("/%77indtunnel/token", true),
+            ("/windtunnel%2Ftoken?x=1", true),
+            ("/execution", true),
+            ("/execution/health", true),
+            ("/%65xecution/variables/secret", true),
+            ("/aws_mwaa/else", true),
+            ("/executions", false),
+            ("/api/v2/dags?x=/execution/", false),
+            ("/dags/execution/", false),
+        ] {
+            let request = http::Request::builder().uri(uri).body(Body::empty()).unwrap();
+            assert_eq!(is_inner(&path(&request)), expected, "{uri}");
+        }
+    }
 
     #[test]
     fn only_pages_that_people_open_are_explained_in_html() {

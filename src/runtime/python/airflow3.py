@@ -223,10 +223,15 @@ class Trusting:
     def __init__(self, app):
         self.app = app
         self.tokens = {}  # user -> (role, token, when it was made)
+        self.locks = {}  # user -> held while a token is made
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http":
             headers = dict(scope["headers"])
+            # For workers, who come without the proxy; the proxy always says this header.
+            if b"x-forwarded-host" in headers and scope["path"].startswith("/execution"):
+                await answer(send, b"no such page", status=404)
+                return
             user = self.user(headers)
             if user is not None:
                 token = await self.token(*user)
@@ -250,12 +255,14 @@ class Trusting:
     async def token(self, name, role):
         from starlette.concurrency import run_in_threadpool
 
-        known = self.tokens.get(name)
-        if known is not None and known[0] == role and time.monotonic() - known[2] < self.TOKEN_SECONDS:
-            return known[1]
-        token = await run_in_threadpool(self.mint, name, role)
-        self.tokens[name] = (role, token, time.monotonic())
-        return token
+        # A person's first requests come side by side, and one of them makes the user.
+        async with self.locks.setdefault(name, asyncio.Lock()):
+            known = self.tokens.get(name)
+            if known is not None and known[0] == role and time.monotonic() - known[2] < self.TOKEN_SECONDS:
+                return known[1]
+            token = await run_in_threadpool(self.mint, name, role)
+            self.tokens[name] = (role, token, time.monotonic())
+            return token
 
     def mint(self, name, role):
         """A token of Airflow's for this person, made or given the role on the way."""
@@ -278,9 +285,9 @@ class Trusting:
         return token
 
 
-async def answer(send, body):
+async def answer(send, body, status=200):
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
