@@ -1,8 +1,10 @@
 //! The cookies that carry a web session.
 //!
 //! MWAA's samples read the cookie `session`. Browsers do not keep the cookies of two ports apart, so a second one
-//! carries the port in its name, and two environments can be open side by side. Airflow's own cookie has another name
-//! and is passed on.
+//! carries the port in its name, and two environments can be open side by side. Airflow's own cookies have other names
+//! and are passed on, in the one spelling that was judged here.
+
+use std::borrow::Cow;
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue};
@@ -28,11 +30,15 @@ pub(super) fn sessions(request: &Request) -> Vec<String> {
 }
 
 /// Tokens of Airflow's own in the request, as a cookie or as a bearer.
-pub(super) fn airflow_tokens(request: &Request) -> Vec<&str> {
+pub(super) fn airflow_tokens(request: &Request) -> Vec<Cow<'_, str>> {
     let cookies = pairs(request.headers()).filter(|(name, _)| *name == TOKEN);
-    let bearer = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim());
-    cookies.map(|(_, value)| value).chain(bearer).filter(|token| !token.is_empty()).collect()
+    let cookies = cookies.map(|(_, value)| Cow::Borrowed(value));
+    // Python's decoder skips bytes that are no text, so they hide no token from us either.
+    let bearer = request.headers().get_all(AUTHORIZATION).iter().filter_map(|value| {
+        let at = value.as_bytes().iter().position(|byte| *byte == b' ')?;
+        Some(String::from_utf8_lossy(value.as_bytes()[at..].trim_ascii()))
+    });
+    cookies.chain(bearer).filter(|token| !token.is_empty()).collect()
 }
 
 /// The headers that log a client in with `token`, or out with an empty one.
@@ -65,7 +71,7 @@ pub(super) fn remove(headers: &mut HeaderMap) {
         })
     };
     let others: Vec<_> = pairs(headers)
-        .filter(|(name, _)| !ours(name))
+        .filter(|(name, value)| !ours(name) && !is_disguised(name, value))
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     // HTTP/2 may split cookies over several headers; one is what HTTP/1 servers expect.
@@ -77,13 +83,19 @@ pub(super) fn remove(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether it becomes a token of Airflow's only where Python takes quotes and escapes out of it. A JWT has neither.
+fn is_disguised(name: &str, value: &str) -> bool {
+    name == TOKEN && value.contains(['"', '\\'])
+}
+
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|header| header.to_str().ok())
         .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.trim(), value.trim()))
 }
 
 fn port_name(request: &Request) -> Option<String> {
@@ -129,6 +141,18 @@ mod tests {
         let mut only_ours = request(&["session=s"], true).headers().clone();
         remove(&mut only_ours);
         assert!(!only_ours.contains_key(COOKIE));
+    }
+
+    #[test]
+    fn a_token_of_airflows_is_seen_and_passed_on_in_one_spelling() {
+        let mut with =
+            request(&["_token = a.b.c; _token=\"a.b.c\"", "_token=a\\056b.c; x=\"y\""], true);
+        with.headers_mut()
+            .insert(AUTHORIZATION, HeaderValue::from_bytes(b"Bearer  a.b.\xe9").unwrap());
+        let seen = airflow_tokens(&with);
+        assert_eq!(seen, ["a.b.c", "\"a.b.c\"", "a\\056b.c", "a.b.\u{fffd}"]);
+        remove(with.headers_mut());
+        assert_eq!(with.headers()[COOKIE], "_token=a.b.c; x=\"y\"");
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl WebServer {
         // What Airflow itself gave for that session. Nobody else has us remember texts.
         if was_ours {
             for token in cookie::airflow_tokens(&request) {
-                self.tokens.end_airflow_token(token).await.map_err(Refusal::Token)?;
+                self.tokens.end_airflow_token(&token).await.map_err(Refusal::Token)?;
             }
         }
         let mut response = page::logged_out();
