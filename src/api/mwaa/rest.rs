@@ -8,7 +8,9 @@ use axum::body::{Body, to_bytes};
 use futures::future::BoxFuture;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderValue, StatusCode, Uri};
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{
+    AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode,
+};
 use serde_json::{Map, Value, json};
 
 use super::failure::Refusal;
@@ -93,6 +95,9 @@ fn failed(status: StatusCode, why: &str) -> Answer {
 
 fn request(version: &str, call: RestCall) -> Result<Request, Refusal> {
     let RestCall { path, method, query, body } = call;
+    if !stays_below(&path) {
+        return Err(Refusal::NotAPath(path));
+    }
     let mut target = format!("/api/{version}{}", utf8_percent_encode(&path, NOT_IN_PATH));
     let query = encoded(&query);
     if !query.is_empty() {
@@ -112,6 +117,13 @@ fn request(version: &str, call: RestCall) -> Result<Request, Refusal> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     Ok(request)
+}
+
+/// Whether the path keeps to the REST API: no segment that leads upwards, as Airflow's server reads it, or is empty.
+fn stays_below(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    let read = percent_decode_str(path).decode_utf8_lossy();
+    !path.contains("//") && read.split('/').all(|segment| !matches!(segment, "." | ".."))
 }
 
 /// A list repeats its key; what is no text is written as JSON writes it, so that `false` is `false`.
@@ -166,6 +178,10 @@ mod tests {
     }
 
     async fn asked(path: &str, query: Value, body: Option<Value>) -> Answer {
+        tried(path, query, body).await.unwrap()
+    }
+
+    async fn tried(path: &str, query: Value, body: Option<Value>) -> Result<Answer, Refusal> {
         let object = |value: Value| value.as_object().unwrap().clone();
         let wanted = RestCall {
             path: path.to_owned(),
@@ -176,7 +192,7 @@ mod tests {
         let airflow = Airflow(Arc::new(Echo(StatusCode::CREATED)));
         let grant = Grant { user: "user/alice".to_owned(), role: Some("Op".to_owned()) };
         let name = EnvironmentName::parse("dev").unwrap();
-        call(&airflow, (name, "v1"), grant, wanted).await.unwrap()
+        call(&airflow, (name, "v1"), grant, wanted).await
     }
 
     #[tokio::test]
@@ -190,5 +206,17 @@ mod tests {
         let answer = asked("/dags?limit=1", json!({"offset": 2}), None).await;
         assert_eq!(answer.body[4], "/api/v1/dags?limit=1&offset=2");
         assert_eq!((&answer.body[5], &answer.body[6]), (&json!(false), &json!("")));
+    }
+
+    #[tokio::test]
+    async fn a_path_that_leads_out_of_the_rest_api_is_none() {
+        for path in ["/../../home", "/dags/%2e%2E/x", "/dags%2F..", "/dags/./x", "/dags//x", "/.."]
+        {
+            let refusal = tried(path, json!({}), None).await.unwrap_err().into_failure();
+            assert_eq!(refusal.code, "ValidationException", "{path}");
+        }
+        for path in ["/dags/a..b/dagRuns", "/dags/", "/variables/a%2Fb", "/dags?x=//../y"] {
+            assert_eq!(asked(path, json!({}), None).await.status, StatusCode::CREATED, "{path}");
+        }
     }
 }
