@@ -3,6 +3,7 @@
 use super::{Component, Recipe, Start};
 
 /// The version of an environment that names none.
+// Divergence(default-version): MWAA gives the newest it has.
 pub const DEFAULT: &str = "2.10.3";
 
 /// The recipes, newest first.
