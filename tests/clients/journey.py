@@ -243,12 +243,23 @@ def doors(name):
     assert told["metadatabase"]["status"] == "healthy", told
     assert told["scheduler"]["status"] == "healthy", told
     pages(environment, base)
+    logged_out(name)
     foreign = requests.get(f"{base}/health", headers={"Host": "evil.example"}, timeout=10)
     assert foreign.status_code in (400, 403, 421), foreign.status_code
     foreign = environment.session.post(
         f"{dags}/hello_taskflow/dagRuns", headers={"Origin": "https://evil.example"}, json={}, timeout=10
     )
     assert foreign.status_code in (400, 403), foreign.status_code
+
+
+def logged_out(name):
+    """Logging out ends that login and no other, and the next login is as good as the first."""
+    one, other = Environment(name).login(), Environment(name).login()
+    assert one.rest("GET", "/dags").status_code == 200
+    requests.get(f"https://{one.host}/logout/", cookies=one.cookies, timeout=30)
+    assert one.rest("GET", "/dags").status_code in (401, 403), "a session that was ended"
+    assert other.rest("GET", "/dags").status_code == 200, "another login of the same person"
+    assert one.login().rest("GET", "/dags").status_code == 200, "a login after a logout"
 
 
 def pages(environment, base):

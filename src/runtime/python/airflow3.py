@@ -234,11 +234,12 @@ class Trusting:
                 return
             user = self.user(headers)
             if user is not None:
-                token = await self.token(*user)
                 if scope["path"] == "/windtunnel/token":
-                    await answer(send, token.encode())
+                    # A login's own, which ends with that login's logout and with no other.
+                    await answer(send, (await self.token(*user, own=True)).encode())
                     return
                 if b"authorization" not in headers:
+                    token = await self.token(*user)
                     bearer = (b"authorization", b"Bearer " + token.encode())
                     scope = {**scope, "headers": [*scope["headers"], bearer]}
         await self.app(scope, receive, send)
@@ -252,16 +253,19 @@ class Trusting:
             return None
         return name.decode("latin-1"), headers.get(b"x-windtunnel-role", b"Public").decode("latin-1")
 
-    async def token(self, name, role):
+    async def token(self, name, role, own=False):
+        """A person's token: the one for requests that our proxy vouches for, or one that nobody else has."""
         from starlette.concurrency import run_in_threadpool
 
         # A person's first requests come side by side, and one of them makes the user.
         async with self.locks.setdefault(name, asyncio.Lock()):
             known = self.tokens.get(name)
-            if known is not None and known[0] == role and time.monotonic() - known[2] < self.TOKEN_SECONDS:
+            fresh = known is not None and known[0] == role and time.monotonic() - known[2] < self.TOKEN_SECONDS
+            if fresh and not own:
                 return known[1]
             token = await run_in_threadpool(self.mint, name, role)
-            self.tokens[name] = (role, token, time.monotonic())
+            if not own:
+                self.tokens[name] = (role, token, time.monotonic())
             return token
 
     def mint(self, name, role):
