@@ -30,8 +30,8 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::airflow;
 use crate::airflow::logging::{Level, Levels};
+use crate::airflow::{self, Recipe};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{Db, Schema};
 use crate::id::{BucketName, EnvironmentName, VersionId};
@@ -293,7 +293,8 @@ impl Environments {
         spec: Option<Spec>,
     ) -> Result<(), RequestError> {
         if let Some(spec) = &spec {
-            self.keeps_version(name, &spec.airflow_version)?;
+            // One that its database cannot be taken to fails as an update, and what ran last goes on.
+            supported(&spec.airflow_version)?;
         }
         self.ask(name, Request::Resume(spec.map(Box::new))).await
     }
@@ -307,7 +308,7 @@ impl Environments {
         replacement: Replacement,
     ) -> Result<(), RequestError> {
         if let Some(version) = &change.airflow_version {
-            self.keeps_version(name, version)?;
+            self.can_become(name, version)?;
         }
         self.ask(name, Request::Update(Box::new(change), replacement)).await
     }
@@ -365,20 +366,13 @@ impl Environments {
         self.inner.drivers.wait().await;
     }
 
-    /// Whether the environment may run this version: the one it has, or any as long as it never ran.
-    fn keeps_version(&self, name: &EnvironmentName, version: &str) -> Result<(), RequestError> {
-        supported(version)?;
-        let Some(Environment { spec, status, .. }) = self.get(name) else { return Ok(()) };
-        let has = spec.airflow_version;
-        let never_ran = matches!(status, Status::Creating | Status::CreateFailed);
-        if has == version || never_ran {
-            return Ok(());
-        }
-        // Divergence(version-change): nothing migrates a database from one version's schema to another's yet.
-        Err(RequestError::Invalid(format!(
-            "environment `{name}` runs Airflow {has} and cannot become {version} in place: its database would have to \
-             be migrated; create an environment of another name"
-        )))
+    /// Whether the environment can be taken to this version in place; refused before anything is tried.
+    fn can_become(&self, name: &EnvironmentName, version: &str) -> Result<(), RequestError> {
+        let recipe = supported(version)?;
+        let Some(Environment { spec, .. }) = self.get(name) else { return Ok(()) };
+        airflow::versions::move_in_place(&spec.airflow_version, recipe).map_err(|refused| {
+            RequestError::Invalid(format!("environment `{name}` keeps its version: {refused}"))
+        })
     }
 
     /// Starts a driver under a name that is free; the answer comes once its first row is on disk.
@@ -457,9 +451,9 @@ impl Register {
 }
 
 /// Whether there is a recipe for the version that is asked for.
-fn supported(version: &str) -> Result<(), RequestError> {
-    if airflow::recipe(version).is_some() {
-        return Ok(());
+fn supported(version: &str) -> Result<&'static Recipe, RequestError> {
+    if let Some(recipe) = airflow::recipe(version) {
+        return Ok(recipe);
     }
     let known: Vec<_> = airflow::RECIPES.iter().map(|recipe| recipe.version).collect();
     let known = known.join(", ");

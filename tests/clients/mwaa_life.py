@@ -161,6 +161,12 @@ def bad_update(folder):
     open(gate, "w").close()
     environment.wait_run("patient", run)
     assert environment.tasks("patient", run)[0]["try_number"] == 1, "the task was not disturbed"
+    try:
+        mwaa.update_environment(Name=SECOND, AirflowVersion="3.3.1")
+    except mwaa.exceptions.ValidationException as refused:
+        assert "different majors" in str(refused), refused
+    else:
+        raise AssertionError("another major was accepted")
     print(f"figure: REST calls served during a failing update: {served}")
 
 
