@@ -234,6 +234,9 @@ pub const METRIC_SERIES_MAX: i64 = 20_000;
 /// Metrics that `StatsD` may touch within one minute; more are counted and left out, however hard a DAG sends.
 pub const METRIC_WINDOW_SERIES_MAX: usize = 10_000;
 
+/// Windows that wait for a disk that takes nothing: some eight minutes of them; then the oldest are left out.
+pub const METRIC_WINDOWS_WAITING_MAX: usize = 60;
+
 /// Bins that tell of the spread of one point's values: four decades of them, 2 % wide each.
 pub const METRIC_BINS_MAX: usize = 470;
 
@@ -299,7 +302,10 @@ pub const LOG_BEHIND_MAX_MS: i64 = 14 * 24 * 60 * 60 * 1000;
 /// Log groups or streams on one page (CloudWatch Logs API reference, `DescribeLogGroups`).
 pub const LOG_NAMES_MAX: u32 = 50;
 
-/// All log events together. The oldest go first: a laptop's disk is not CloudWatch.
+/// Brackets within brackets in one filter pattern.
+pub const LOG_PATTERN_DEPTH_MAX: usize = 32;
+
+/// All log events together. The oldest of the largest group go first: a laptop's disk is not CloudWatch.
 pub const LOGS_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Events that one look through a group reads before it lets other readers go on: some 10 ms.
@@ -358,6 +364,12 @@ pub const COMPONENT_LOG_MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Its end that is kept all the same, for who looks at the file after a crash.
 pub const COMPONENT_LOG_KEPT_BYTES: u64 = 1024 * 1024;
+
+/// The most that stays on disk of what is said about one DAG file: there are many, and a file a day for each.
+pub const PARSER_LOG_MAX_BYTES: u64 = 64 * 1024;
+
+/// Days of what is said about DAG files that stay on disk.
+pub const PARSER_LOG_DAYS: usize = 2;
 
 /// A log file is read in pieces of this size.
 pub const LOG_READ_BYTES: usize = 256 * 1024;

@@ -55,8 +55,11 @@ fn all(words: &mut Words<'_>) -> Result<Expression, BadPattern> {
 
 fn part(words: &mut Words<'_>) -> Result<Expression, BadPattern> {
     if words.eat("(") {
+        // Each bracket takes some of the stack of whoever reads them.
+        words.deeper()?;
         let inner = any(words)?;
         words.expect(")")?;
+        words.shallower();
         return Ok(inner);
     }
     words.expect("$")?;

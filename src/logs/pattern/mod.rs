@@ -143,6 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::limits::LOG_PATTERN_DEPTH_MAX;
 
     /// Of these messages, which ones a pattern finds.
     fn found(pattern: &str, messages: &[&str]) -> Vec<usize> {
@@ -242,6 +243,20 @@ mod tests {
         ] {
             assert!(Pattern::parse(pattern).is_err(), "{pattern}");
         }
+    }
+
+    #[test]
+    fn brackets_are_nested_only_so_deep() {
+        let nested = |depth: usize| {
+            let (open, close) = ("(".repeat(depth), ")".repeat(depth));
+            Pattern::parse(&format!("{{ {open}$.a = 1{close} }}"))
+        };
+        assert!(nested(LOG_PATTERN_DEPTH_MAX).is_ok());
+        assert!(nested(LOG_PATTERN_DEPTH_MAX + 1).is_err());
+        assert!(Pattern::parse(&format!("{{{}", "(".repeat(1_000))).is_err());
+        // Side by side there may be more.
+        let many = vec!["($.a = 1)"; 2 * LOG_PATTERN_DEPTH_MAX].join(" || ");
+        assert!(Pattern::parse(&format!("{{ {many} }}")).is_ok());
     }
 
     proptest! {

@@ -1,16 +1,19 @@
 //! Reads a pattern letter by letter.
 
 use super::{BadPattern, bad};
+use crate::limits::LOG_PATTERN_DEPTH_MAX;
 
 /// A pattern, and how far it has been read.
 #[derive(Clone, Debug)]
 pub(super) struct Words<'t> {
     rest: &'t str,
+    /// Brackets that are open.
+    depth: usize,
 }
 
 impl<'t> Words<'t> {
     pub(super) fn new(text: &'t str) -> Words<'t> {
-        Words { rest: text }
+        Words { rest: text, depth: 0 }
     }
 
     pub(super) fn peek(&self) -> Option<char> {
@@ -26,6 +29,22 @@ impl<'t> Words<'t> {
         let next = self.peek()?;
         self.rest = &self.rest[next.len_utf8()..];
         Some(next)
+    }
+
+    /// A bracket opens.
+    pub(super) fn deeper(&mut self) -> Result<(), BadPattern> {
+        self.depth += 1;
+        if self.depth > LOG_PATTERN_DEPTH_MAX {
+            return Err(bad(format!(
+                "brackets are nested deeper than {LOG_PATTERN_DEPTH_MAX} times"
+            )));
+        }
+        Ok(())
+    }
+
+    /// It closes.
+    pub(super) fn shallower(&mut self) {
+        self.depth -= 1;
     }
 
     /// Reads `token` where it stands behind any space.
