@@ -1,7 +1,7 @@
 //! Logs: groups, streams, ordered events.
 //!
 //! Promise: an event that was taken in is kept until it expires, its group or stream is deleted, or all logs together
-//! are too large; then the oldest arrivals go first. A reader who goes on from where it stopped misses nothing that
+//! are too large; then the oldest of the largest group go first. A reader who goes on from where it stopped misses nothing that
 //! stands behind that place.
 //! Not here: tokens and JSON (`api::cloudwatch_logs`); who writes lines (`environment`, Airflow itself).
 //!

@@ -300,7 +300,8 @@ pub(super) fn append(
     Ok(number)
 }
 
-/// Removes the oldest arrivals while all together are over `max_bytes`, `max_events` of them at most.
+/// Removes the oldest events of the largest group while all together are over `max_bytes`, `max_events` of them at most:
+/// a group that talks all day does not push out those that seldom do.
 pub(super) fn trim(tx: &Connection, max_bytes: u64, max_events: usize) -> rusqlite::Result<()> {
     let held: i64 = tx
         .prepare_cached("SELECT coalesce(sum(stored_bytes), 0) FROM log_groups")?
@@ -309,25 +310,30 @@ pub(super) fn trim(tx: &Connection, max_bytes: u64, max_events: usize) -> rusqli
     if over <= 0 {
         return Ok(());
     }
+    let largest: i64 = tx
+        .prepare_cached("SELECT id FROM log_groups ORDER BY stored_bytes DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))?;
+    // By the events' times, as the index has them: by arrival, every older event of other groups would be walked past.
     let mut oldest = tx.prepare_cached(
-        "SELECT number, log_group, octet_length(message) FROM log_events ORDER BY number LIMIT ?1",
+        "SELECT number, octet_length(message) FROM log_events WHERE log_group = ?1
+         ORDER BY at_ms, number LIMIT ?2",
     )?;
-    let mut rows = oldest.query([i64::try_from(max_events).unwrap_or(i64::MAX)])?;
-    let mut freed: BTreeMap<i64, i64> = BTreeMap::new();
-    let mut last = None;
+    let mut rows = oldest.query((largest, i64::try_from(max_events).unwrap_or(i64::MAX)))?;
+    let (mut freed, mut numbers) = (0, Vec::new());
     while let Some(row) = rows.next()?
         && over > 0
     {
-        let bytes = row.get::<_, i64>(2)? + overhead();
-        *freed.entry(row.get(1)?).or_default() += bytes;
+        let bytes = row.get::<_, i64>(1)? + overhead();
+        freed += bytes;
         over -= bytes;
-        last = Some(row.get::<_, i64>(0)?);
+        numbers.push(row.get::<_, i64>(0)?);
     }
     drop(rows);
-    if let Some(last) = last {
-        tx.prepare_cached("DELETE FROM log_events WHERE number <= ?1")?.execute([last])?;
+    let mut remove = tx.prepare_cached("DELETE FROM log_events WHERE number = ?1")?;
+    for number in numbers {
+        remove.execute([number])?;
     }
-    freed.into_iter().try_for_each(|(group, bytes)| grow(tx, group, -bytes))
+    grow(tx, largest, -freed)
 }
 
 /// Removes events of the group from before `oldest`, `max_events` of them at most. Says whether there may be more.

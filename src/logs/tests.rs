@@ -139,6 +139,20 @@ async fn over_the_limit_the_oldest_go() {
 }
 
 #[tokio::test]
+async fn a_group_that_talks_much_pushes_out_its_own_events() {
+    let room = room().await;
+    let logs = room.logs.clone().with_max_bytes(10 * 27);
+    let quiet = LogGroupName::parse("quiet").unwrap();
+    logs.ensure_group(&quiet).await.unwrap();
+    logs.write(&quiet, &stream("s"), drafts(&[(0, "x"), (1, "x")])).await.unwrap();
+    for at in 0..25 {
+        logs.write(&group(), &stream("s"), drafts(&[(at, "x")])).await.unwrap();
+    }
+    assert_eq!(logs.group(&quiet).await.unwrap().stored_bytes, 2 * 27);
+    assert_eq!(logs.group(&group()).await.unwrap().stored_bytes, 8 * 27);
+}
+
+#[tokio::test]
 async fn a_search_goes_through_streams_in_the_order_of_time() {
     let room = room().await;
     room.write("a", &[(1, "one ERROR"), (3, "three")]).await;

@@ -20,7 +20,7 @@ use crate::airflow::logging::Streams;
 use crate::clock::Timestamp;
 use crate::limits::{
     COMPONENT_LOG_KEPT_BYTES, COMPONENT_LOG_MAX_BYTES, LINE_MAX_BYTES, LOG_READ_BYTES,
-    SCAN_UNWATCHED_SECONDS,
+    PARSER_LOG_DAYS, PARSER_LOG_MAX_BYTES, SCAN_UNWATCHED_SECONDS,
 };
 use crate::runtime::{LaunchPlan, LineSink};
 
@@ -74,6 +74,7 @@ impl Following {
             logs: logs.canonicalize().unwrap_or_else(|_| logs.to_owned()),
             ways: Arc::clone(&ways),
             files: BTreeMap::new(),
+            days: BTreeSet::new(),
         };
         let mut task = JoinSet::new();
         task.spawn(follower.run(stop.clone()));
@@ -125,6 +126,8 @@ struct Follower {
     logs: PathBuf,
     ways: Arc<Mutex<Ways>>,
     files: BTreeMap<PathBuf, Reached>,
+    /// Folders of days that parsers' files were seen in.
+    days: BTreeSet<PathBuf>,
 }
 
 /// Below the folder of logs: what Airflow says about DAG files, in folders by day.
@@ -140,6 +143,7 @@ impl Follower {
                 None
             }
         };
+        self.remove_old_days().await;
         self.pass_over_present();
         let unwatched = Duration::from_secs(SCAN_UNWATCHED_SECONDS);
         loop {
@@ -153,6 +157,10 @@ impl Follower {
                 due.extend(self.present());
             }
             for file in due {
+                let day = self.day_of(&file).filter(|day| day.file_name().is_some_and(is_day));
+                if day.is_some_and(|day| !self.days.contains(&day)) {
+                    self.remove_old_days().await;
+                }
                 self.read(&file).await;
             }
         }
@@ -217,15 +225,48 @@ impl Follower {
         way.streams.of_file(below).map(|_| way)
     }
 
+    /// The folder of the day that a parser's file is in.
+    fn day_of(&self, file: &Path) -> Option<PathBuf> {
+        PARSER_LOGS.iter().find_map(|folder| {
+            let folder = self.logs.join(folder);
+            let day = file.strip_prefix(&folder).ok()?.components().next()?;
+            Some(folder.join(day))
+        })
+    }
+
+    /// Parsers write some megabytes a day for each DAG file, and nobody else removes them.
+    async fn remove_old_days(&mut self) {
+        self.days.clear();
+        for folder in PARSER_LOGS {
+            let entries = walkdir::WalkDir::new(self.logs.join(folder)).min_depth(1).max_depth(1);
+            let mut days: Vec<PathBuf> = entries
+                .sort_by_file_name()
+                .into_iter()
+                .filter_map(Result::ok)
+                .filter(|entry| entry.file_type().is_dir() && is_day(entry.file_name()))
+                .map(walkdir::DirEntry::into_path)
+                .collect();
+            let kept = days.split_off(days.len().saturating_sub(PARSER_LOG_DAYS));
+            self.days.extend(kept);
+            for day in days {
+                self.files.retain(|file, _| !file.starts_with(&day));
+                if let Err(error) = tokio::fs::remove_dir_all(&day).await {
+                    tracing::warn!(%error, folder = %day.display(), "an old folder of logs cannot be removed");
+                }
+            }
+        }
+    }
+
     /// Hands on what is new in a file.
     async fn read(&mut self, file: &Path) {
         if self.way_of(file).is_none() {
             return;
         }
         let mut reached = self.files.remove(file).unwrap_or_default();
-        if let Err(error) = self.read_on(file, &mut reached).await
-            && error.kind() != io::ErrorKind::NotFound
-        {
+        if let Err(error) = self.read_on(file, &mut reached).await {
+            if error.kind() == io::ErrorKind::NotFound {
+                return;
+            }
             tracing::warn!(%error, file = %file.display(), "a log file cannot be read");
         }
         self.files.insert(file.to_owned(), reached);
@@ -249,8 +290,12 @@ impl Follower {
             let lines = whole_lines(&mut reached.partial);
             self.hand_on(path, lines).await;
         }
-        if reached.bytes - reached.freed > COMPONENT_LOG_MAX_BYTES {
-            let until = reached.bytes - COMPONENT_LOG_KEPT_BYTES;
+        let (max, kept) = match self.day_of(path) {
+            Some(_) => (PARSER_LOG_MAX_BYTES, 0),
+            None => (COMPONENT_LOG_MAX_BYTES, COMPONENT_LOG_KEPT_BYTES),
+        };
+        if reached.bytes - reached.freed > max {
+            let until = reached.bytes - kept;
             free(path, reached.freed, until)?;
             reached.freed = until;
         }
@@ -273,6 +318,12 @@ impl Follower {
             way.lines.write(module, stream, lines).await;
         }
     }
+}
+
+/// Whether a folder is named like `2026-02-09`.
+fn is_day(name: &std::ffi::OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.len() == 10 && name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')
 }
 
 /// Whether somebody merely opened, read or closed a file. We do so whenever we hear of one, so hearing of that too
@@ -397,8 +448,12 @@ mod tests {
 
     fn follower(logs: &Path, way: &Way) -> (Follower, Following) {
         let ways = Arc::new(Mutex::new(Ways { running: way.clone(), prepared: way.clone() }));
-        let files = BTreeMap::new();
-        let follower = Follower { logs: logs.to_owned(), ways: Arc::clone(&ways), files };
+        let follower = Follower {
+            logs: logs.to_owned(),
+            ways: Arc::clone(&ways),
+            files: BTreeMap::new(),
+            days: BTreeSet::new(),
+        };
         let stop = CancellationToken::new();
         (follower, Following { ways, stop, task: JoinSet::new() })
     }
@@ -445,6 +500,28 @@ mod tests {
         let reached = &follower.files[&file];
         assert!(reached.bytes > COMPONENT_LOG_MAX_BYTES);
         assert_eq!(reached.freed, reached.bytes - COMPONENT_LOG_KEPT_BYTES);
+    }
+
+    #[tokio::test]
+    async fn what_parsers_write_stays_for_two_days_and_is_given_back_once_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (way, mut heard) = way(1_000);
+        let (mut follower, _following) = follower(folder.path(), &way);
+        let root = folder.path().join(PARSER_LOGS[0]);
+        let file = |day: &str| root.join(day).join("a.py.log");
+        for day in ["2026-02-07", "2026-02-08", "2026-02-09", "mine"] {
+            std::fs::create_dir_all(root.join(day)).unwrap();
+            append(&file(day), &"parsed\n".repeat(10_000));
+            follower.read(&file(day)).await;
+            assert_eq!(heard.recv().await.unwrap().0, Module::DagProcessing);
+        }
+        assert!(follower.files.values().all(|reached| reached.freed == reached.bytes));
+        follower.remove_old_days().await;
+        let there =
+            ["2026-02-07", "2026-02-08", "2026-02-09", "mine"].map(|day| file(day).exists());
+        assert_eq!(there, [false, true, true, true]);
+        follower.read(&file("2026-02-07")).await;
+        assert_eq!(follower.files.len(), 3);
     }
 
     #[test]
