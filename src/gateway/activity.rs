@@ -1,6 +1,7 @@
 //! Keeps a record of every call of the AWS endpoint, with secrets taken out.
 //!
-//! Objects' bytes are never looked at: a body is kept only when its length is known, small, and it is text.
+//! Objects' bytes are never looked at: a body is kept only when its length is known, small, and it is the protocol's
+//! own text.
 
 use std::time::Instant;
 
@@ -55,9 +56,9 @@ impl Recorder {
             ..Call::default()
         };
         let (kept, body) =
-            if is_text(service, &parts.headers) { small(body).await } else { (None, body) };
+            if is_text(&call, &parts.headers) { small(body).await } else { (None, body) };
         call.operation = operation(&text("x-amz-target"), kept.as_deref(), &call);
-        call.request_body = kept.map(|text| without_secrets(&text));
+        call.request_body = kept.map(|text| without_secrets(service, &text));
         (Pending { call, began }, Request::from_parts(parts, body))
     }
 
@@ -68,19 +69,34 @@ impl Recorder {
         call.status = parts.status.as_u16();
         call.response_headers = headers(&parts.headers);
         let (kept, body) =
-            if is_text(&call.service, &parts.headers) { small(body).await } else { (None, body) };
-        call.response_body = kept.map(|text| without_secrets(&text));
+            if is_text(&call, &parts.headers) { small(body).await } else { (None, body) };
+        call.response_body = kept.map(|text| without_secrets(&call.service, &text));
         call.micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.activity.record(call, self.clock.now());
         Response::from_parts(parts, body)
     }
 }
 
-/// Whether a body of this kind is the protocol's own words. In S3 only XML is; the rest is somebody's object.
-fn is_text(service: &str, headers: &HeaderMap) -> bool {
+/// Whether a body of this kind is the protocol's own words. In S3 only XML is, and not where it is somebody's object.
+fn is_text(call: &Call, headers: &HeaderMap) -> bool {
+    if call.service != "s3" {
+        return true;
+    }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.unwrap_or_default();
-    if service == "s3" { kind.starts_with("application/xml") } else { true }
+    kind.is_some_and(|kind| kind.starts_with("application/xml"))
+        && (call.status >= 400 || !moves_bytes(&call.path))
+}
+
+/// Whether a call of S3 may carry an object's bytes: one that names a key and nothing of the object but itself. A
+/// bucket can stand in the host, so any path may name a key.
+fn moves_bytes(path: &str) -> bool {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let names: Vec<&str> =
+        query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).collect();
+    let has = |wanted: &[&str]| wanted.iter().any(|name| names.contains(name));
+    let of_itself = ["tagging", "acl", "uploads", "uploadId", "delete", "versions", "versioning"];
+    let of_bucket = ["list-type", "location", "policy", "cors", "lifecycle", "notification"];
+    has(&["partNumber"]) || !(path == "/" || has(&of_itself) || has(&of_bucket))
 }
 
 /// The text of a body whose length is known and small, and the body again.
@@ -103,13 +119,22 @@ async fn small(body: Body) -> (Option<String>, Body) {
 
 /// Path and query, without the signature of a presigned request.
 fn path(uri: &http::Uri) -> String {
-    let Some(query) = uri.query() else { return uri.path().to_owned() };
-    let secret = ["X-Amz-Signature=", "X-Amz-Security-Token=", "Signature="];
-    let pairs = query.split('&').map(|pair| {
-        let name = secret.iter().find(|name| pair.starts_with(**name));
-        name.map_or(pair.to_owned(), |name| format!("{name}{HIDDEN}"))
+    match uri.query() {
+        Some(query) => format!("{}?{}", uri.path(), without_secret_pairs(query)),
+        None => uri.path().to_owned(),
+    }
+}
+
+/// A query or a form, with what opens doors blanked.
+fn without_secret_pairs(form: &str) -> String {
+    let secret = ["X-Amz-Signature", "X-Amz-Security-Token", "Signature"];
+    let pairs = form.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if secret.contains(&name) || name.ends_with("MessageBody") => {
+            format!("{name}={HIDDEN}")
+        }
+        _ => pair.to_owned(),
     });
-    format!("{}?{}", uri.path(), pairs.collect::<Vec<_>>().join("&"))
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 fn access_key(authorization: &str, query: Option<&str>) -> String {
@@ -130,7 +155,9 @@ fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
                     HIDDEN.to_owned()
                 }
             }),
-            "x-amz-security-token" | "cookie" | "set-cookie" => HIDDEN.to_owned(),
+            "x-amz-security-token" | "x-windtunnel-token" | "cookie" | "set-cookie" => {
+                HIDDEN.to_owned()
+            }
             name if name.contains("customer-key") => HIDDEN.to_owned(),
             _ => text.into_owned(),
         };
@@ -201,11 +228,28 @@ fn s3_operation(method: &str, depth: usize, query: &str) -> &'static str {
     }
 }
 
-/// JSON with what opens doors blanked; other text as it is.
-fn without_secrets(text: &str) -> String {
-    let Ok(mut value) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
-    blank(&mut value);
-    value.to_string()
+/// JSON with what opens doors blanked, and messages of queues; other text as it is.
+fn without_secrets(service: &str, text: &str) -> String {
+    match serde_json::from_str::<Value>(text) {
+        Ok(mut value) => {
+            blank(&mut value);
+            value.to_string()
+        }
+        Err(_) if service == "sqs" && text.starts_with('<') => without_messages(text),
+        Err(_) if service == "sqs" => without_secret_pairs(text),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// The XML of SQS' older protocol without its messages.
+fn without_messages(xml: &str) -> String {
+    let mut parts = xml.split("<Body>");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.split_once("</Body>").map_or("", |(_, rest)| rest);
+        told.extend(["<Body>", HIDDEN, "</Body>", rest]);
+    }
+    told
 }
 
 fn blank(value: &mut Value) {
@@ -214,6 +258,11 @@ fn blank(value: &mut Value) {
             for (name, value) in members {
                 if is_secret(name) && !value.is_null() {
                     *value = Value::from(HIDDEN);
+                } else if name == "AirflowConfigurationOptions"
+                    && let Value::Object(options) = value
+                {
+                    // The model calls every value sensitive, whatever the option is.
+                    options.values_mut().for_each(|value| *value = Value::from(HIDDEN));
                 } else {
                     blank(value);
                 }
@@ -224,9 +273,13 @@ fn blank(value: &mut Value) {
     }
 }
 
-/// Tokens for the next page open nothing.
+/// Tokens for the next page open nothing. What Airflow's REST API is sent and says can be a variable or a connection, and
+/// a queue's message holds the token of the task it is about; `CloudTrail` hides the former, too.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
+    if ["body", "messagebody", "restapiresponse"].contains(&name.as_str()) {
+        return true;
+    }
     let opens = ["password", "secret", "token", "fernet", "_conn", "broker_url", "access_key"];
     let turns_pages = [
         "nexttoken",
@@ -246,10 +299,53 @@ mod tests {
     #[test]
     fn what_opens_doors_is_blanked() {
         let told = without_secrets(
-            r#"{"CliToken":"ey","WebServerHostname":"localhost","NextToken":"2","AirflowConfigurationOptions":{"smtp.smtp_password":"x","core.parallelism":"4"}}"#,
+            "airflow",
+            r#"{"CliToken":"ey","WebServerHostname":"localhost","NextToken":"2","AirflowConfigurationOptions":{"sentry.sentry_dsn":"x","core.parallelism":"4"}}"#,
         );
-        insta::assert_snapshot!(told, @r#"{"AirflowConfigurationOptions":{"core.parallelism":"4","smtp.smtp_password":"(hidden)"},"CliToken":"(hidden)","NextToken":"2","WebServerHostname":"localhost"}"#);
-        assert_eq!(without_secrets("not JSON"), "not JSON");
+        insta::assert_snapshot!(told, @r#"{"AirflowConfigurationOptions":{"core.parallelism":"(hidden)","sentry.sentry_dsn":"(hidden)"},"CliToken":"(hidden)","NextToken":"2","WebServerHostname":"localhost"}"#);
+        assert_eq!(without_secrets("airflow", "not JSON"), "not JSON");
+    }
+
+    #[test]
+    fn what_airflow_and_queues_are_told_is_blanked() {
+        for (service, text) in [
+            ("airflow", r#"{"Path":"/variables","Body":{"key":"k","value":"hush"}}"#),
+            (
+                "airflow",
+                r#"{"RestApiResponse":{"variables":[{"value":"hush"}]},"RestApiStatusCode":200}"#,
+            ),
+            ("sqs", r#"{"QueueUrl":"u","MessageBody":"hush"}"#),
+            ("sqs", r#"{"Entries":[{"Id":"1","MessageBody":"hush"}]}"#),
+            ("sqs", r#"{"Messages":[{"MessageId":"1","Body":"hush"}]}"#),
+            ("sqs", "Action=SendMessage&MessageBody=hush&DelaySeconds=1"),
+            (
+                "sqs",
+                "<R><Message><Body>hush</Body><Id>1</Id></Message><Message><Body>hush</Body></Message></R>",
+            ),
+        ] {
+            let told = without_secrets(service, text);
+            assert!(!told.contains("hush") && told.contains(HIDDEN), "{told}");
+        }
+        let told = without_secrets("sqs", "<Body>hush</Body><Id>1</Id>");
+        assert_eq!(told, "<Body>(hidden)</Body><Id>1</Id>");
+        assert_eq!(path(&"/?MessageBody=hush&A=1".parse().unwrap()), "/?MessageBody=(hidden)&A=1");
+    }
+
+    #[test]
+    fn an_object_of_xml_is_not_looked_at() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, "application/xml".parse().unwrap());
+        let kept = |path: &str, status| {
+            let (service, path) = ("s3".to_owned(), path.to_owned());
+            is_text(&Call { service, path, status, ..Call::default() }, &headers)
+        };
+        for object in ["/bucket/a.xml", "/a.xml?versionId=1", "/b/k?partNumber=1&uploadId=2"] {
+            assert!(!kept(object, 0) && !kept(object, 200), "{object}");
+        }
+        assert!(kept("/bucket/a.xml", 404));
+        for own in ["/", "/bucket?list-type=2", "/bucket/k?tagging", "/bucket?delete"] {
+            assert!(kept(own, 200), "{own}");
+        }
     }
 
     #[test]
@@ -261,6 +357,7 @@ mod tests {
         let signed = "AWS4-HMAC-SHA256 Credential=AKIA/x, SignedHeaders=host, Signature=abc";
         given.insert("authorization", signed.parse().unwrap());
         given.insert("x-amz-security-token", "abc".parse().unwrap());
+        given.insert("x-windtunnel-token", "abc".parse().unwrap());
         assert!(headers(&given).iter().all(|(_, value)| !value.contains("abc")));
         assert_eq!(access_key(signed, None), "AKIA");
     }

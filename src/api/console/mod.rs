@@ -223,6 +223,7 @@ impl Console {
         parts.uri =
             target.parse().map_err(|_| Failure::BadParameter("the path is not one".to_owned()))?;
         parts.headers.remove(header::COOKIE);
+        parts.headers.remove(session::TOKEN_HEADER);
         Ok((self.around.aws)(service.to_owned(), Request::from_parts(parts, body)).await)
     }
 
