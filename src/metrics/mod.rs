@@ -1,7 +1,8 @@
 //! Metrics: numbers over time, by namespace, name and dimensions.
 //!
 //! Promise: what was put is there for every later question, at a resolution that falls with its age and in bounded
-//! space; what arrives by `StatsD` is part of every answer at once and on disk within ten seconds.
+//! space; what arrives by `StatsD` is part of every answer at once, and on disk within ten seconds for periods below a
+//! minute, within a minute for longer ones.
 //! Not here: alarms, formulas over metrics, how CloudWatch spells any of it (`api::cloudwatch`).
 
 mod point;
@@ -133,6 +134,11 @@ impl Metrics {
     /// Where `StatsD` datagrams are taken, with the prefix of [`statsd_prefix`].
     pub fn statsd_address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// The time by which points are young or old.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Keeps these values; on disk when it returns.

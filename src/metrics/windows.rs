@@ -10,7 +10,7 @@ use super::point::Point;
 use super::series::Series;
 use super::statsd::Value;
 use super::tiers::floor;
-use crate::limits::{METRIC_FLUSH_SECONDS, METRIC_WINDOW_SERIES_MAX};
+use crate::limits::{METRIC_FLUSH_SECONDS, METRIC_WINDOW_SERIES_MAX, METRIC_WINDOWS_WAITING_MAX};
 
 /// How long a window is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +118,14 @@ impl Windows {
             let points = std::mem::take(&mut window.points);
             let closed = Closed { width: window.width, at: window.at, points };
             window.at = at;
-            if !closed.points.is_empty() {
-                self.waiting.push(closed);
+            if closed.points.is_empty() {
+                continue;
             }
+            // They pile up as long as the disk takes nothing.
+            if self.waiting.len() >= METRIC_WINDOWS_WAITING_MAX {
+                self.left_out += self.waiting.remove(0).points.len() as u64;
+            }
+            self.waiting.push(closed);
         }
     }
 
@@ -211,6 +216,17 @@ mod tests {
         windows.written();
         assert_eq!(of(&windows, Width::Fine, &counter), []);
         assert_eq!(of(&windows, Width::Minute, &counter), [(600, 1.0, 6.0)]);
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_waited_for_within_bounds() {
+        let mut windows = Windows::new(0);
+        let gauge = series("g");
+        for at in (0..36_000).step_by(10) {
+            windows.take(&gauge, Value::Gauge(1.0), at);
+        }
+        assert_eq!(windows.waiting.len(), METRIC_WINDOWS_WAITING_MAX);
+        assert!(windows.left_out() > 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ must get past the checks, and is then refused for another reason: the bucket or 
 import copy
 import re
 import sys
+import time
 
 import boto3
 from botocore.config import Config
@@ -370,7 +371,7 @@ def answers():
     seen("UntagResource", ResourceArn=arn, tagKeys=[f"key{n}" for n in range(49)])
     assert seen("ListTagsForResource", ResourceArn=arn)["Tags"] == {"team": "data"}
 
-    at = 1700000000
+    at = int(time.time())
     datum = {"MetricName": "Beats", "Timestamp": at, "Value": 3.0, "Unit": "Count"}
     seen("PublishMetrics", EnvironmentName="made", MetricData=[datum])
 

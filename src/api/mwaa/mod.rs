@@ -106,6 +106,7 @@ impl Mwaa {
             Operation::CreateWebLoginToken(name) => self.create_web_login_token(&name, caller),
             Operation::InvokeRestApi(name, call) => self.invoke_rest_api(&name, call, caller).await,
             Operation::PublishMetrics(name, data) => {
+                let data = data.check(&name, self.metrics.now())?;
                 if self.environments.get(&name).is_none() {
                     return Err(Refusal::NoEnvironmentToMeasure(name));
                 }

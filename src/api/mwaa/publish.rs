@@ -6,6 +6,7 @@ use super::failure::Refusal;
 use crate::clock::Timestamp;
 use crate::constraints::Faults;
 use crate::id::EnvironmentName;
+use crate::limits::{DATUM_FUTURE_MAX_MS, DATUM_PAST_MAX_MS};
 use crate::metrics::{
     AIRFLOW_NAMESPACE, Datum, Dimensions, ENVIRONMENT, Metric, Point, Resolution, Series, Unit,
 };
@@ -46,22 +47,39 @@ struct RawStatistics {
 
 impl Raw {
     /// What is to be kept. A datum without a value is one that says nothing.
-    pub(super) fn check(self, environment: &EnvironmentName) -> Result<Vec<Datum>, Refusal> {
+    pub(super) fn check(
+        self,
+        environment: &EnvironmentName,
+        now: Timestamp,
+    ) -> Result<Vec<Datum>, Refusal> {
         let mut faults = Faults::default();
         let data = faults.required("metricData", self.metric_data).unwrap_or_default();
         let mut kept = Vec::new();
         for (index, datum) in data.into_iter().enumerate() {
             let at = format!("metricData.{}.member", index + 1);
-            kept.extend(datum.check(&mut faults, &at, environment));
+            kept.extend(datum.check(&mut faults, &at, (environment, now)));
         }
         if faults.0.is_empty() { Ok(kept) } else { Err(Refusal::Invalid(faults)) }
     }
 }
 
 impl RawDatum {
-    fn check(self, faults: &mut Faults, at: &str, environment: &EnvironmentName) -> Option<Datum> {
+    fn check(
+        self,
+        faults: &mut Faults,
+        at: &str,
+        (environment, now): (&EnvironmentName, Timestamp),
+    ) -> Option<Datum> {
         let name = faults.required(&format!("{at}.metricName"), self.metric_name);
         let seconds = faults.required(&format!("{at}.timestamp"), self.timestamp);
+        let time = seconds.map(|seconds| Timestamp::from_millis(milliseconds(seconds)));
+        // As CloudWatch has it, which is where they go.
+        let (first, last) =
+            (now.plus_millis(-DATUM_PAST_MAX_MS), now.plus_millis(DATUM_FUTURE_MAX_MS));
+        if time.is_some_and(|time| time < first || time > last) {
+            let rule = "Member must be a time between two weeks ago and two hours ahead";
+            faults.broken(&format!("{at}.timestamp"), seconds.unwrap_or_default(), rule);
+        }
         let mut dimensions = Dimensions::new();
         for dimension in self.dimensions.unwrap_or_default() {
             let key = faults.required(&format!("{at}.dimensions.name"), dimension.name);
@@ -73,7 +91,17 @@ impl RawDatum {
         faults.one_of(&format!("{at}.unit"), &unit, Unit::names());
         let point = match (self.statistic_values, self.value) {
             (Some(set), _) => {
-                Point::added_up(set.sample_count?, set.sum?, set.minimum?, set.maximum?)
+                let (count, sum) = (set.sample_count?, set.sum?);
+                if count <= 0.0 {
+                    let member = format!("{at}.statisticValues.sampleCount");
+                    faults.broken(&member, count, "Member must be greater than 0");
+                }
+                let (minimum, maximum) = (set.minimum?, set.maximum?);
+                if minimum > maximum {
+                    let member = format!("{at}.statisticValues.minimum");
+                    faults.broken(&member, minimum, "Member must not be greater than maximum");
+                }
+                Point::added_up(count, sum, minimum, maximum)
             }
             (None, Some(value)) => Point::of(value, 1.0),
             (None, None) => return None,
@@ -81,7 +109,7 @@ impl RawDatum {
         let metric = Metric { namespace: AIRFLOW_NAMESPACE.to_owned(), name: name?, dimensions };
         Some(Datum {
             series: Series { metric, unit: Unit::parse(&unit)? },
-            at: Timestamp::from_millis(milliseconds(seconds?)),
+            at: time?,
             resolution: Resolution::Minute,
             point,
         })
@@ -99,9 +127,12 @@ mod tests {
 
     use super::*;
 
+    const NOW: i64 = 1_700_000_001;
+
     fn checked(data: &Value) -> Result<Vec<Datum>, Refusal> {
         let raw: Raw = serde_json::from_value(json!({ "MetricData": data })).unwrap();
-        raw.check(&EnvironmentName::parse("dev").unwrap())
+        let now = Timestamp::from_millis(NOW * 1000);
+        raw.check(&EnvironmentName::parse("dev").unwrap(), now)
     }
 
     #[test]
@@ -124,10 +155,17 @@ mod tests {
     #[test]
     fn a_datum_has_a_name_a_time_and_a_known_unit() {
         for wrong in [
-            json!([{"Timestamp": 1}]),
+            json!([{"Timestamp": NOW}]),
             json!([{"MetricName": "x"}]),
-            json!([{"MetricName": "x", "Timestamp": 1, "Unit": "Parsecs"}]),
-            json!([{"MetricName": "x", "Timestamp": 1, "Dimensions": [{"Name": "a"}]}]),
+            json!([{"MetricName": "x", "Timestamp": NOW, "Unit": "Parsecs"}]),
+            json!([{"MetricName": "x", "Timestamp": NOW, "Dimensions": [{"Name": "a"}]}]),
+            json!([{"MetricName": "x", "Timestamp": NOW + 7_201, "Value": 1}]),
+            json!([{"MetricName": "x", "Timestamp": NOW - 15 * 86_400, "Value": 1}]),
+            json!([{"MetricName": "x", "Timestamp": -1e300, "Value": 1}]),
+            json!([{"MetricName": "x", "Timestamp": NOW,
+                    "StatisticValues": {"SampleCount": 0, "Sum": 3, "Minimum": 1, "Maximum": 2}}]),
+            json!([{"MetricName": "x", "Timestamp": NOW,
+                    "StatisticValues": {"SampleCount": 2, "Sum": 3, "Minimum": 2, "Maximum": 1}}]),
             Value::Null,
         ] {
             assert!(matches!(checked(&wrong), Err(Refusal::Invalid(_))), "{wrong}");

@@ -17,7 +17,6 @@ use crate::api::wire::rest_json::{self, Failure};
 use crate::constraints::{self as rule, Faults, environment};
 use crate::id::EnvironmentName;
 use crate::limits::{ENVIRONMENTS_PAGE_MAX, PAGE_TOKEN_MAX_CHARACTERS};
-use crate::metrics::Datum;
 
 /// A request, checked as far as it can be by itself.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub(super) enum Operation {
     ListTags(EnvironmentName),
     Tag(EnvironmentName, BTreeMap<String, String>),
     Untag(EnvironmentName, Vec<String>),
-    PublishMetrics(EnvironmentName, Vec<Datum>),
+    PublishMetrics(EnvironmentName, publish::Raw),
 }
 
 /// A call of Airflow's REST API that the service makes for somebody.
@@ -88,7 +87,7 @@ pub(super) fn parse(parts: &request::Parts, body: &[u8]) -> Result<Operation, Re
         ("POST", ["restapi", name]) => rest_call(name, body),
         ("POST", ["metrics", "environments", name]) => {
             let name = named(name)?;
-            let data = json::<publish::Raw>(body)?.check(&name)?;
+            let data = json::<publish::Raw>(body)?;
             Ok(Operation::PublishMetrics(name, data))
         }
         // AWS: some SDKs leave an ARN's slash as it is, so it may come as two segments.
