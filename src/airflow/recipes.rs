@@ -7,7 +7,8 @@ use super::{Component, Recipe, Start};
 pub const DEFAULT: &str = "2.10.3";
 
 /// The recipes, newest first.
-pub static RECIPES: &[&Recipe] = &[&V3_3_1, &V3_2_1, &V2_11_2, &V2_11_0, &V2_10_3, &V2_10_1];
+pub static RECIPES: &[&Recipe] =
+    &[&V3_3_1, &V3_2_1, &V3_0_6, &V2_11_2, &V2_11_0, &V2_10_3, &V2_10_1, &V2_9_2];
 
 static V3_3_1: Recipe = Recipe {
     version: "3.3.1",
@@ -22,6 +23,14 @@ static V3_2_1: Recipe = Recipe {
     packages: include_str!("locks/3.2.1.in"),
     lock: include_str!("locks/3.2.1-py3.11.txt"),
     essential: include_str!("locks/3.2.1-essential.txt"),
+    ..THREE
+};
+
+static V3_0_6: Recipe = Recipe {
+    version: "3.0.6",
+    packages: include_str!("locks/3.0.6.in"),
+    lock: include_str!("locks/3.0.6-py3.11.txt"),
+    essential: include_str!("locks/3.0.6-essential.txt"),
     ..THREE
 };
 
@@ -58,6 +67,16 @@ static V2_10_1: Recipe = Recipe {
     packages: include_str!("locks/2.10.1.in"),
     lock: include_str!("locks/2.10.1-py3.11.txt"),
     essential: include_str!("locks/2.10.1-essential.txt"),
+    ..TWO
+};
+
+static V2_9_2: Recipe = Recipe {
+    version: "2.9.2",
+    python: "3.11",
+    pythons: &["3.11", "3.12"],
+    packages: include_str!("locks/2.9.2.in"),
+    lock: include_str!("locks/2.9.2-py3.11.txt"),
+    essential: include_str!("locks/2.9.2-essential.txt"),
     ..TWO
 };
 

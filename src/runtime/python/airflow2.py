@@ -114,8 +114,11 @@ def settle():
     # A cached module is told from a changed one by size and whole seconds: too coarse for saving twice.
     sys.dont_write_bytecode = True
     settings.configure_vars()
-    settings.prepare_syspath_for_config_and_plugins()
-    settings.prepare_syspath_for_dags_folder()
+    if hasattr(settings, "prepare_syspath_for_config_and_plugins"):
+        settings.prepare_syspath_for_config_and_plugins()
+        settings.prepare_syspath_for_dags_folder()
+    else:  # before 2.10, one for all folders
+        settings.prepare_syspath()
     settings.import_local_settings()
     windtunnel_logging.refresh()
     configure_logging()

@@ -274,13 +274,15 @@ class Trusting:
         from airflow.api_fastapi.app import get_auth_manager
 
         manager = get_auth_manager()
+        # Before 3.1, only its pages know the application.
+        application = getattr(manager, "flask_app", None) or manager.appbuilder.get_app
         try:
-            with manager.flask_app.test_request_context():
+            with application.test_request_context():
                 from flask import g
 
                 # Writing a user asks who the current user is (audit columns): nobody, here.
                 g.windtunnel_loading = True
-                user = manager.flask_app.appbuilder.sm.user_with_role(name, role)
+                user = application.appbuilder.sm.user_with_role(name, role)
                 token = manager.generate_jwt(user)
         finally:
             settings.Session.remove()
