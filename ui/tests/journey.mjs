@@ -95,6 +95,7 @@ await step("a DAG is paused and unpaused", async () => {
   const paused = async () => (await context.request.get(`${console_}/console/v1${own}/airflow/api/v1/dags/seen_one`)).json().then((dag) => dag.is_paused);
   await toggle.click();
   await until("it is paused", async () => await paused());
+  await until("the page shows it", async () => !(await toggle.isChecked()));
   await toggle.click();
   await until("it runs again", async () => !(await paused()));
 });
