@@ -25,7 +25,9 @@ pub use super::interpreter::Difference;
 use super::host::Host;
 use super::install::{Installer, Wish};
 use super::interpreter::{self, Exit};
-use super::{SPACE, Surroundings, Variables, digest, failed, in_front, plugins, startup, tail};
+use super::{
+    SPACE, Surroundings, Variables, digest, failed, in_front, plugins, requirements, startup, tail,
+};
 use crate::airflow::Recipe;
 use crate::airflow::settings::{self, Wiring};
 use crate::config::Plugins;
@@ -325,6 +327,7 @@ fn key(plan: &Plan) -> io::Result<String> {
     let artefact = |artefact: &Option<Artefact>| -> io::Result<Vec<u8>> {
         artefact.as_ref().map_or(Ok(Vec::new()), |artefact| read(&artefact.path))
     };
+    let list = artefact(&plan.requirements)?;
     let (folder, archive) = match &plan.plugins {
         None => (PathBuf::new(), Vec::new()),
         Some(Plugins::Folder(folder)) => (folder.clone(), Vec::new()),
@@ -336,11 +339,22 @@ fn key(plan: &Plan) -> io::Result<String> {
         "dags": plan.dags, "plugins": folder,
     });
     let code = interpreter::code_digest();
+    // As the installer reads it. What is in an archive of plugins counts by the archive.
+    let wish = Wish {
+        requirements: plan.requirements.as_ref(),
+        plugins: &folder,
+        dags: &plan.dags,
+        variables: &plan.variables,
+    };
+    let text = requirements::localise(&String::from_utf8_lossy(&list), &wish, plan.recipe);
+    let named = text.depends_on(&plan.variables);
+    let named = digest(&named.iter().map(Vec::as_slice).collect::<Vec<_>>());
     Ok(digest(&[
         plan.recipe.lock.as_bytes(),
         code.as_bytes(),
         settings.to_string().as_bytes(),
-        &artefact(&plan.requirements)?,
+        &list,
+        named.as_bytes(),
         &artefact(&plan.startup_script)?,
         &archive,
     ]))
@@ -627,3 +641,35 @@ impl Making<'_> {
 const NOWHERE: std::net::SocketAddr =
     std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
 const NOWHERE_URL: &str = "http://127.0.0.1:9";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_the_requirements_name_makes_it_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let dags = folder.path().join("dags");
+        std::fs::create_dir(&dags).unwrap();
+        let path = folder.path().join("requirements.txt");
+        std::fs::write(&path, "-r /usr/local/airflow/dags/more.txt\n").unwrap();
+        std::fs::write(dags.join("more.txt"), "a==1\n").unwrap();
+        let plan = Plan {
+            recipe: crate::airflow::recipe("2.10.3").unwrap(),
+            class: "mw1.small".to_owned(),
+            project: folder.path().to_owned(),
+            dags: dags.clone(),
+            plugins: None,
+            requirements: Some(Artefact { path, label: "requirements.txt".to_owned() }),
+            startup_script: None,
+            options: std::collections::BTreeMap::new(),
+            variables: Variables::new(),
+            region: "us-east-1".to_owned(),
+            account: "123456789012".to_owned(),
+        };
+        let before = key(&plan).unwrap();
+        assert_eq!(before, key(&plan).unwrap());
+        std::fs::write(dags.join("more.txt"), "a==2\n").unwrap();
+        assert_ne!(before, key(&plan).unwrap());
+    }
+}
