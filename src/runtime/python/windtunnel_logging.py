@@ -44,6 +44,12 @@ class Sender(watchtower.CloudWatchLogHandler):
         kwargs.setdefault("send_interval", 0.5)
         super().__init__(*args, **kwargs)
 
+    def emit(self, message):
+        # Airflow 3 sends what it says about a DAG file the way of a task's lines. MWAA leaves that out of their
+        # group; it is in the one of DAG processing.
+        if not (self.log_stream_name or "").startswith("dag_processor/"):
+            super().emit(message)
+
 
 if conf.getboolean("logging", "remote_logging"):
     from airflow.providers.amazon.aws.log import cloudwatch_task_handler as provider
