@@ -2,6 +2,7 @@
 //!
 //! `check`, `test` and `run` fork their work from it. It stays between calls and goes by itself when nobody has asked
 //! for a while; a change of what it was made from (requirements, startup script, settings, our own code) replaces it.
+//! One that is at work then finishes that.
 //!
 //! Promise: it reads the project where it lies and writes below its own home only. One whose owner is gone costs
 //! memory until it has been idle long enough, never more.
@@ -120,14 +121,7 @@ impl Workbench {
 
     /// Its process, and how many processes are forked from it now.
     pub async fn ping(&self) -> io::Result<(u32, u32)> {
-        #[derive(Deserialize)]
-        struct Answer {
-            pid: u32,
-            children: u32,
-        }
-        let (answer, _) = interpreter::ask(&self.socket, &json!({"kind": "ping"})).await?;
-        let Answer { pid, children } = serde_json::from_slice(&answer)?;
-        Ok((pid, children))
+        ping(&self.socket).await
     }
 
     /// The variables that what is forked from it has.
@@ -139,7 +133,7 @@ impl Workbench {
 
     /// A folder with an empty database of Airflow's, gone when dropped.
     pub fn session(&self) -> io::Result<Session> {
-        let sessions = self.home.join("sessions");
+        let sessions = sessions(&self.home, &self.socket);
         std::fs::create_dir_all(&sessions)?;
         let folder = tempfile::Builder::new().prefix("s").tempdir_in(sessions)?;
         let database = folder.path().join("airflow.db");
@@ -309,6 +303,45 @@ async fn stop(socket: &Path) -> io::Result<()> {
     interpreter::ask(socket, &json!({"kind": "stop"})).await.map(|_| ())
 }
 
+async fn ping(socket: &Path) -> io::Result<(u32, u32)> {
+    #[derive(Deserialize)]
+    struct Answer {
+        pid: u32,
+        children: u32,
+    }
+    let (answer, _) = interpreter::ask(socket, &json!({"kind": "ping"})).await?;
+    let Answer { pid, children } = serde_json::from_slice(&answer)?;
+    Ok((pid, children))
+}
+
+async fn at_work(socket: &Path) -> bool {
+    ping(socket).await.is_ok_and(|(_, children)| children > 0)
+}
+
+/// Where the sessions of one interpreter are.
+fn sessions(home: &Path, socket: &Path) -> PathBuf {
+    home.join("sessions").join(socket.file_name().unwrap_or_default())
+}
+
+/// Makes room for a new one: ends an idle predecessor, and removes what calls that were killed have left. One that is
+/// at work keeps its sessions, and goes by itself when it has been idle for long enough.
+async fn make_way(home: &Path, sockets: &Path) -> io::Result<()> {
+    if let Some(before) = read_record(home)
+        && !at_work(&before.socket).await
+    {
+        // It may be gone already.
+        stop(&before.socket).await.ok();
+    }
+    let Ok(entries) = std::fs::read_dir(home.join("sessions")) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        if !at_work(&sockets.join(entry.file_name())).await {
+            super::remove_folder(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 async fn locked(home: &Path) -> Result<File, LaunchError> {
     let path = home.join("lock");
     let locking = tokio::task::spawn_blocking(move || {
@@ -372,10 +405,6 @@ struct Making<'a> {
 impl Making<'_> {
     async fn make(&self) -> Result<Workbench, LaunchError> {
         let Making { around, plan, progress, home, .. } = self;
-        if let Some(before) = read_record(home) {
-            // It may be gone already.
-            stop(&before.socket).await.ok();
-        }
         let host = Host::new(around.variables.clone());
         let installer = Installer {
             cache: around.cache.clone(),
@@ -383,7 +412,9 @@ impl Making<'_> {
             progress: (*progress).clone(),
         };
         let code = home.join("python");
-        let sockets = self.folders(&host, &code)?;
+        let unfit = |error| failed(&format!("cannot prepare {}", home.display()), &error, SPACE);
+        let sockets = self.folders(&host, &code).map_err(unfit)?;
+        make_way(home, &sockets).await.map_err(unfit)?;
         let base = installer.base(plan.recipe).await?;
         let plugins = self.plugins().await?;
         let wiring = self.wiring(&code, &plugins);
@@ -408,30 +439,34 @@ impl Making<'_> {
         // A predecessor removes its own when it goes.
         let socket = sockets.join(format!("w{}", crate::id::random_text(6)));
         self.start(&project.python, &socket, &variables).await?;
-        let database = self.database(&base.id, &socket).await?;
-        let record = Record {
-            key: (*self.key).to_owned(),
-            socket: socket.clone(),
-            database: database.clone(),
-            plugins: plugins.clone(),
-            startup_seconds: startup.map(|took| took.as_secs_f64()),
+        let recorded = async {
+            let database = self.database(&base.id, &socket).await?;
+            let record = Record {
+                key: (*self.key).to_owned(),
+                socket: socket.clone(),
+                database: database.clone(),
+                plugins: plugins.clone(),
+                startup_seconds: startup.map(|took| took.as_secs_f64()),
+            };
+            self.write(&record)?;
+            Ok(database)
         };
-        self.write(&record)?;
+        let database = match recorded.await {
+            Ok(database) => database,
+            Err(error) => {
+                // Without a record nobody would find it again.
+                stop(&socket).await.ok();
+                return Err(error);
+            }
+        };
         let (home, key) = (home.to_path_buf(), (*self.key).to_owned());
         Ok(Workbench { home, key, plugins, startup, warm: false, database, socket })
     }
 
-    fn folders(&self, host: &Host, code: &Path) -> Result<PathBuf, LaunchError> {
-        let made = || {
-            std::fs::create_dir_all(self.home.join("logs"))?;
-            // What calls that were killed have left.
-            super::remove_folder(&self.home.join("sessions"))?;
-            interpreter::write_code(code)?;
-            host.sockets(self.home)
-        };
-        made().map_err(|error| {
-            failed(&format!("cannot prepare {}", self.home.display()), &error, SPACE)
-        })
+    fn folders(&self, host: &Host, code: &Path) -> io::Result<PathBuf> {
+        std::fs::create_dir_all(self.home.join("logs"))?;
+        interpreter::write_code(code)?;
+        host.sockets(self.home)
     }
 
     /// The plugins' folder as it lies in the project; an archive, unpacked.
