@@ -140,7 +140,14 @@ impl Mirror {
             let (armed, fresh) = watch.arm().await;
             watch = armed;
             said.hear_of_watching(watch.trouble(), &tell);
+            let was_gone = said.gone;
             self.scan_and_tell(&mut said, &tell).await;
+            if was_gone && !said.gone {
+                // What the system still has to say about the folder's going would end the watch of the one that came:
+                // a new watcher has no past.
+                watch = Watch::new(&self.layout);
+                continue;
+            }
             if fresh {
                 // A folder that has just come under watch may have changed before it did.
                 continue;
