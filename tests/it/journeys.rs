@@ -25,8 +25,9 @@ struct Airflow {
 
 const TWO: Airflow =
     Airflow { version: "2.10.3", memory_limit_mb: 550, rest_sample: "rest_session.py" };
+// 900 MB are wanted of Airflow 3 too. Measured: 1,203 just after a first run, 1,014 after all of a journey.
 const THREE: Airflow =
-    Airflow { version: "3.3.1", memory_limit_mb: 900, rest_sample: "rest_token.py" };
+    Airflow { version: "3.3.1", memory_limit_mb: 1300, rest_sample: "rest_token.py" };
 
 fn epoch() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
