@@ -60,7 +60,7 @@ BASE = {
         "MetricData": [
             {
                 "MetricName": "beats",
-                "Timestamp": 1700000000,
+                "Timestamp": int(time.time()),
                 "Value": 1.0,
                 "Unit": "Count",
                 "Dimensions": [{"Name": "Function", "Value": "Scheduler"}],
