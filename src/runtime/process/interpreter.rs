@@ -461,16 +461,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (ear, ledger) = (Ear::new(folder.path()), ledger(folder.path()));
         std::fs::write(folder.path().join("zygote.py"), Ear::program(folder.path())).unwrap();
-        let start = Start {
-            python: PathBuf::from("python3"),
-            code: folder.path().to_owned(),
-            recipe: "none",
-            socket: folder.path().join("z1"),
-            home: folder.path().to_owned(),
-            log: folder.path().join("log"),
-            environment: Variables::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
-            ledger: ledger.clone(),
-        };
+        let start = start_in(folder.path(), &ledger);
         let process = tokio::select! {
             started = Interpreter::start(&start) => panic!("it never gets warm: {started:?}"),
             process = ear.hear() => process,
@@ -481,6 +472,20 @@ mod tests {
         let gone = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
         assert_eq!(gone, Err(nix::errno::Errno::ESRCH));
         ended(process).await;
+    }
+
+    /// What starts `zygote.py` of this folder.
+    fn start_in(folder: &Path, ledger: &Ledger) -> Start {
+        Start {
+            python: PathBuf::from("python3"),
+            code: folder.to_owned(),
+            recipe: "none",
+            socket: folder.join("z1"),
+            home: folder.to_owned(),
+            log: folder.join("log"),
+            environment: Variables::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+            ledger: ledger.clone(),
+        }
     }
 
     #[tokio::test]
@@ -494,16 +499,7 @@ mod tests {
         );
         let text = text.replace("{\"ready\"}", "{\"ready\": 1}");
         std::fs::write(folder.path().join("zygote.py"), text).unwrap();
-        let start = Start {
-            python: PathBuf::from("python3"),
-            code: folder.path().to_owned(),
-            recipe: "none",
-            socket: folder.path().join("z1"),
-            home: folder.path().to_owned(),
-            log: folder.path().join("log"),
-            environment: Variables::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
-            ledger: ledger.clone(),
-        };
+        let start = start_in(folder.path(), &ledger);
         let mut interpreter = Interpreter::start(&start).await.unwrap();
         let (one, other) = (ear.hear().await, ear.hear().await);
         let pid = interpreter.running.as_ref().unwrap().child.id().unwrap();
@@ -517,6 +513,7 @@ mod tests {
         drop(interpreter);
         ledger.empty().await;
         assert_eq!(successor.running.as_mut().unwrap().child.try_wait().unwrap(), None);
+        successor.stop(Duration::ZERO).await;
     }
 
     #[tokio::test]
@@ -526,16 +523,7 @@ mod tests {
         let text =
             format!("print('{{\"ready\": 1}}', flush=True)\n{}", Ear::program(folder.path()));
         std::fs::write(folder.path().join("zygote.py"), text).unwrap();
-        let start = Start {
-            python: PathBuf::from("python3"),
-            code: folder.path().to_owned(),
-            recipe: "none",
-            socket: folder.path().join("z1"),
-            home: folder.path().to_owned(),
-            log: folder.path().join("log"),
-            environment: Variables::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
-            ledger: ledger.clone(),
-        };
+        let start = start_in(folder.path(), &ledger);
         let (first, second) = (start.named_anew(), start.named_anew());
         assert_ne!(first.socket, second.socket);
         let parting = Interpreter::start(&first).await.unwrap();
@@ -549,5 +537,6 @@ mod tests {
         assert_eq!(again.running.as_mut().unwrap().child.try_wait().unwrap(), None);
         let records = super::super::records(folder.path());
         assert_eq!(records.len(), 1, "the sweep still finds the one that runs: {records:?}");
+        again.stop(Duration::ZERO).await;
     }
 }
